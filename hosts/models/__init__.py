@@ -1,0 +1,21 @@
+"""What the panel knows of the lab: hosts, VMs, virtual disks, and what they lie on."""
+
+from hosts.models.finding import Finding, Reading
+from hosts.models.host import Host
+from hosts.models.sample import Sample1h, Sample5m, Sample10s, Subject
+from hosts.models.storage import FileSystem, PhysicalDisk
+from hosts.models.vm import VM, VirtualDisk
+
+__all__ = [
+    "VM",
+    "FileSystem",
+    "Finding",
+    "Host",
+    "PhysicalDisk",
+    "Reading",
+    "Sample1h",
+    "Sample5m",
+    "Sample10s",
+    "Subject",
+    "VirtualDisk",
+]

@@ -1,0 +1,5 @@
+"""Addresses of the app hosts."""
+
+from django.urls import URLPattern
+
+urlpatterns: list[URLPattern] = []

@@ -1,0 +1,47 @@
+"""Serve one libvirt connection over standard input and output until either ends."""
+
+import json
+import sys
+from typing import Any
+
+import libvirt
+
+from labpanel.adapters.libvirt_child import backup_calls, move_calls, power_calls, read_calls
+from labpanel.adapters.libvirt_child.opening import open_connection
+
+CALLS = {**read_calls.CALLS, **power_calls.CALLS, **backup_calls.CALLS, **move_calls.CALLS}
+
+
+def answer(connection: libvirt.virConnect, request: dict[str, Any]) -> dict[str, Any]:
+    try:
+        result = CALLS[request["call"]](connection, **request.get("args", {}))
+    except libvirt.libvirtError as error:
+        return {"id": request["id"], "error": describe(error)}
+    return {"id": request["id"], "ok": result}
+
+
+def describe(error: libvirt.libvirtError) -> dict[str, Any]:
+    """virError's code, domain and text, which the parent turns into a sentence."""
+    return {
+        "code": error.get_error_code() or 0,
+        "domain": error.get_error_domain() or 0,
+        "message": error.get_error_message() or str(error),
+    }
+
+
+def main(uri: str) -> int:
+    # libvirt prints errors to standard error by itself; they come back as answers instead.
+    libvirt.registerErrorHandler(lambda *_: None, None)
+    try:
+        connection = open_connection(uri)
+    except libvirt.libvirtError as error:
+        print(json.dumps({"id": 0, "error": describe(error)}), flush=True)  # noqa: T201
+        return 1
+    print(json.dumps({"id": 0, "ok": "open"}), flush=True)  # noqa: T201
+    for line in sys.stdin:
+        print(json.dumps(answer(connection, json.loads(line))), flush=True)  # noqa: T201
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1]))

@@ -1,0 +1,77 @@
+"""Calls that only look: versions, all domains, the bulk statistics."""
+
+import contextlib
+from collections.abc import Callable
+from typing import Any
+
+import libvirt
+
+# Debian 12's libvirt can crash on monitoring during a backup without NOWAIT (fixed in 10.8).
+_STATS = (
+    libvirt.VIR_DOMAIN_STATS_STATE
+    | libvirt.VIR_DOMAIN_STATS_CPU_TOTAL
+    | libvirt.VIR_DOMAIN_STATS_BALLOON
+    | libvirt.VIR_DOMAIN_STATS_VCPU
+    | libvirt.VIR_DOMAIN_STATS_INTERFACE
+    | libvirt.VIR_DOMAIN_STATS_BLOCK
+)
+
+
+def versions(connection: libvirt.virConnect) -> dict[str, Any]:
+    """libvirt's and the hypervisor's versions as integers (1 000 000 × major + 1 000 × minor)."""
+    return {
+        "libvirt": connection.getLibVersion(),
+        "hypervisor": connection.getVersion(),
+        "hostname": connection.getHostname(),
+        "type": connection.getType(),
+    }
+
+
+def stats(connection: libvirt.virConnect) -> dict[str, Any]:
+    """One bulk call over all running domains: UUID → libvirt's own field names."""
+    flags = (
+        libvirt.VIR_CONNECT_GET_ALL_DOMAINS_STATS_RUNNING
+        | libvirt.VIR_CONNECT_GET_ALL_DOMAINS_STATS_NOWAIT
+    )
+    found = connection.getAllDomainStats(_STATS, flags)
+    return {domain.UUIDString(): fields for domain, fields in found}
+
+
+def inventory(connection: libvirt.virConnect) -> list[dict[str, Any]]:
+    """Every domain: state, live and persistent XML. A domain that vanishes in between is left out."""
+    domains = []
+    for domain in connection.listAllDomains():
+        with contextlib.suppress(libvirt.libvirtError):
+            domains.append(_describe(domain))
+    return domains
+
+
+def _describe(domain: libvirt.virDomain) -> dict[str, Any]:
+    state, reason = domain.state()
+    persistent = bool(domain.isPersistent())
+    secure_inactive = libvirt.VIR_DOMAIN_XML_INACTIVE
+    return {
+        "uuid": domain.UUIDString(),
+        "name": domain.name(),
+        "id": domain.ID(),
+        "state": state,
+        "reason": reason,
+        "persistent": persistent,
+        "autostart": bool(domain.autostart()) if persistent else False,
+        "xml": domain.XMLDesc(0),
+        "inactive_xml": domain.XMLDesc(secure_inactive) if persistent else "",
+    }
+
+
+def block_info(connection: libvirt.virConnect, uuid: str, target: str) -> dict[str, int]:
+    """Capacity, allocation and physical size of one virtual disk, in bytes."""
+    capacity, allocation, physical = connection.lookupByUUIDString(uuid).blockInfo(target)
+    return {"capacity": capacity, "allocation": allocation, "physical": physical}
+
+
+CALLS: dict[str, Callable[..., Any]] = {
+    "versions": versions,
+    "stats": stats,
+    "inventory": inventory,
+    "block_info": block_info,
+}

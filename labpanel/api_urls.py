@@ -1,0 +1,10 @@
+"""/api/v1: each app lists its own addresses."""
+
+from django.urls import include, path
+
+urlpatterns = [
+    path("", include("hosts.api_urls")),
+    path("", include("backups.api_urls")),
+    path("", include("labpanel.jobs.api_urls")),
+    path("", include("labpanel.moves.api_urls")),
+]

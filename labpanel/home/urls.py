@@ -1,0 +1,5 @@
+"""Addresses of the app home."""
+
+from django.urls import URLPattern
+
+urlpatterns: list[URLPattern] = []

@@ -1,0 +1,25 @@
+"""Which task does a kind of job, and which function settles one whose worker died.
+
+Names, not imports: the ledger lies below the services that use it.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """`task` is a Celery task that takes the job's id. `settle` is the dotted name of a function
+    (job) → sentence, which asks the real hosts what is true and cleans up."""
+
+    task: str
+    settle: str
+    queue: str = "long"
+
+
+KINDS: dict[str, Kind] = {
+    "backup": Kind("backups.tasks.back_up", "backups.services.settle.backup"),
+    "verify": Kind("backups.tasks.verify", "backups.services.settle.verify"),
+    "restore": Kind("backups.tasks.restore", "backups.services.settle.restore"),
+    "move": Kind("labpanel.moves.tasks.move", "labpanel.moves.services.settle.move"),
+    "power": Kind("hosts.tasks.power", "hosts.services.power.settle", "quick"),
+}

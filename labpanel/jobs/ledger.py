@@ -1,0 +1,131 @@
+"""Opening, claiming and ending jobs. All state changes are conditional updates: whoever changes
+no row has lost the race and leaves quietly."""
+
+import importlib
+from datetime import datetime
+from typing import Any
+
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+
+from labpanel.adapters import bus
+from labpanel.celery import app
+from labpanel.jobs.kinds import KINDS
+from labpanel.jobs.models import Job, JobLine
+from labpanel.jobs.states import ACTIVE, State
+
+
+class Busy(Exception):
+    """Another job is at work on the same thing. `job` is that job."""
+
+    def __init__(self, job: Job) -> None:
+        super().__init__(f"This is already being worked on: {job.title} (job {job.pk}).")
+        self.sentence = str(self)
+        self.job = job
+
+
+def open_job(
+    kind: str,
+    title: str,
+    *,
+    subject: str = "",
+    lock_key: str = "",
+    asked_by: str = "",
+    parameters: dict[str, Any] | None = None,
+) -> Job:
+    """Write the job down and send it on commit. Raises Busy if its lock is held."""
+    try:
+        with transaction.atomic():
+            job = Job.objects.create(
+                kind=kind,
+                title=title,
+                subject=subject,
+                lock_key=lock_key,
+                asked_by=asked_by,
+                parameters=parameters or {},
+            )
+    except IntegrityError:
+        holder = Job.objects.filter(lock_key=lock_key, state__in=ACTIVE).first()
+        if holder is None:  # it ended between our try and this look
+            return open_job(
+                kind,
+                title,
+                subject=subject,
+                lock_key=lock_key,
+                asked_by=asked_by,
+                parameters=parameters,
+            )
+        raise Busy(holder) from None
+    transaction.on_commit(lambda: send(job))
+    return job
+
+
+def send(job: Job) -> None:
+    kind = KINDS[job.kind]
+    app.send_task(kind.task, args=[job.pk], queue=kind.queue)
+    bus.publish("jobs")
+
+
+def claim(job_id: int, worker: str) -> Job | None:
+    """Take a waiting job for `worker`; None if somebody else has it or it was cancelled."""
+    now = timezone.now()
+    changed = Job.objects.filter(pk=job_id, state=State.WAITING).update(
+        state=State.RUNNING, worker=worker, started_at=now, beat_at=now
+    )
+    return Job.objects.get(pk=job_id) if changed else None
+
+
+def add_line(job_id: int, text: str) -> None:
+    JobLine.objects.create(job_id=job_id, text=text)
+    bus.publish(f"job:{job_id}")
+
+
+def finish(
+    job_id: int,
+    state: State,
+    sentence: str,
+    *,
+    worker: str = "",
+    detail: str = "",
+    result: dict[str, Any] | None = None,
+    now: datetime | None = None,
+) -> bool:
+    """End an active job once. With `worker`, only if that worker still holds it."""
+    active = Job.objects.filter(pk=job_id, state__in=ACTIVE)
+    if worker:
+        active = active.filter(worker=worker)
+    fields: dict[str, Any] = {
+        "state": state,
+        "sentence": sentence,
+        "detail": detail,
+        "result": result,
+        "ended_at": now or timezone.now(),
+        "bytes_per_second": None,
+    }
+    if state == State.DONE:
+        fields["progress"] = 100
+    changed = bool(active.update(**fields))
+    if changed:
+        add_line(job_id, sentence)
+        bus.publish("jobs")
+    return changed
+
+
+def ask_to_cancel(job: Job) -> bool:
+    """A waiting job ends at once; a running one at its next step. False if it had ended."""
+    if Job.objects.filter(pk=job.pk, state=State.WAITING).update(
+        state=State.CANCELLED, sentence="Cancelled before it began.", ended_at=timezone.now()
+    ):
+        bus.publish("jobs")
+        return True
+    asked = Job.objects.filter(pk=job.pk, state=State.RUNNING).update(cancel_asked=True)
+    if asked:
+        add_line(job.pk, "Cancelling was asked for.")
+    return bool(asked)
+
+
+def settle(job: Job) -> str:
+    """Ask the hosts what is true of a job whose worker died; the sentence that says so."""
+    module, _, function = KINDS[job.kind].settle.rpartition(".")
+    sentence: str = getattr(importlib.import_module(module), function)(job)
+    return sentence

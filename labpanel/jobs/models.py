@@ -1,0 +1,76 @@
+"""The ledger: every piece of work longer than a second is a row here, not a Celery result."""
+
+from django.db import models
+from django.urls import reverse
+
+from labpanel.jobs.states import ACTIVE, FINAL, State
+
+
+class Job(models.Model):
+    """One piece of work with progress. Progress stays below 100 until it is truly done."""
+
+    kind = models.CharField(max_length=32, help_text="backup, verify, restore, move, …")
+    title = models.TextField(help_text='what it does, as a sentence part: "Back up home to far"')
+    subject = models.TextField(blank=True, help_text="what it is about: vm:<uuid>, store:<id>")
+    lock_key = models.CharField(max_length=128, blank=True)
+    asked_by = models.CharField(max_length=150, blank=True)
+    parameters = models.JSONField(default=dict)
+    state = models.CharField(max_length=12, choices=State.choices, default=State.WAITING)
+    progress = models.PositiveSmallIntegerField(default=0)
+    phase = models.TextField(blank=True)
+    done_bytes = models.BigIntegerField(default=0)
+    total_bytes = models.BigIntegerField(default=0)
+    bytes_per_second = models.FloatField(null=True, blank=True)
+    cancel_asked = models.BooleanField(default=False)
+    worker = models.CharField(max_length=64, blank=True, help_text="token of the claiming worker")
+    created_at = models.DateTimeField(auto_now_add=True)
+    started_at = models.DateTimeField(null=True, blank=True)
+    beat_at = models.DateTimeField(null=True, blank=True)
+    ended_at = models.DateTimeField(null=True, blank=True)
+    sentence = models.TextField(blank=True, help_text="how it ended, for the user")
+    detail = models.TextField(blank=True, help_text="for the log: detail or traceback")
+    result = models.JSONField(null=True, blank=True)
+    state_data = models.JSONField(
+        default=dict, blank=True, help_text="what a settling needs to find and clean up"
+    )
+
+    class Meta:
+        ordering = ("-created_at", "-pk")
+        indexes = (models.Index(fields=("state", "beat_at")), models.Index(fields=("subject",)))
+        constraints = (
+            models.UniqueConstraint(
+                fields=("lock_key",),
+                condition=models.Q(state__in=[state.value for state in ACTIVE])
+                & ~models.Q(lock_key=""),
+                name="one_active_job_for_a_lock",
+                violation_error_message="Another job is already at work on this.",
+            ),
+        )
+
+    def __str__(self) -> str:
+        return self.title
+
+    @property
+    def is_active(self) -> bool:
+        return self.state in ACTIVE
+
+    @property
+    def is_final(self) -> bool:
+        return self.state in FINAL
+
+    def get_absolute_url(self) -> str:
+        return reverse("job", args=[self.pk])
+
+
+class JobLine(models.Model):
+    """One line of a job's log, written as it happens."""
+
+    job = models.ForeignKey(Job, on_delete=models.CASCADE, related_name="lines")
+    at = models.DateTimeField(auto_now_add=True)
+    text = models.TextField()
+
+    class Meta:
+        ordering = ("pk",)
+
+    def __str__(self) -> str:
+        return self.text
