@@ -1,0 +1,89 @@
+"""First process of a practice host: mounts, daemons, and reaping.
+
+Runs as `python3 -m lab.hostinit STATE_DIR NAME` in fresh mount, UTS and PID
+namespaces inside the host's network namespace. When it ends the kernel ends
+every process of the host and drops its mounts.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from lab.hostconf import BOUND
+from lab.hostdisk import MOUNT_OPTIONS, SIZES
+
+PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+RESTART_PAUSE = 1.0
+"""Seconds before a daemon that ended is started again, as systemd would."""
+
+
+def mount(*words: str) -> None:
+    """Call mount(8); the host can't be without any of its mounts."""
+    subprocess.run(["mount", *words], check=True, timeout=60)
+
+
+def mount_all(state: Path) -> None:
+    """Cover the machine's folders with the host's own."""
+    mount("-t", "proc", "proc", "/proc")
+    # The machine's /sys shows its own network cards, and libvirt looks there for br0.
+    mount("-t", "sysfs", "sysfs", "/sys")
+    for folder, mode in (("/run", "0755"), ("/tmp", "1777"), ("/var/tmp", "1777")):
+        mount("-t", "tmpfs", "-o", f"mode={mode},size=256m", "tmpfs", folder)
+    for name in ("lock", "sshd", "libvirt"):
+        Path("/run", name).mkdir()
+    for name in (*BOUND, "root", "srv", "etc/hostname", "etc/hosts", "etc/machine-id"):
+        if Path("/", name).exists():
+            mount("--bind", str(state / name), f"/{name}")
+    mount("--bind", str(state / "etc/shadow"), "/etc/shadow")
+    mount("--bind", str(state / "bin/smartctl"), "/usr/sbin/smartctl")
+    for name in SIZES:
+        mount("-o", MOUNT_OPTIONS, str(state / f"{name}.ext4"), f"/srv/{name}")
+
+
+def commands(state: Path) -> dict[str, list[str]]:
+    """The host's daemons, in the order of their start."""
+    return {
+        "sshd": ["/usr/sbin/sshd", "-D", "-e", "-f", str(state / "sshd_config")],
+        "virtlogd": ["/usr/sbin/virtlogd"],
+        "libvirtd": ["/usr/sbin/libvirtd", "--timeout", "0"],
+    }
+
+
+def start(name: str, argv: list[str], logs: Path) -> int:
+    """Start a daemon with its output in the host's log folder; return its pid."""
+    with (logs / f"{name}.log").open("ab") as log:
+        process = subprocess.Popen(
+            argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+        )
+    return process.pid
+
+
+def watch(state: Path) -> None:
+    """Reap for ever; start a daemon again that ended."""
+    daemons = commands(state)
+    running = {start(name, argv, state): name for name, argv in daemons.items()}
+    while True:
+        pid, _ = os.wait()
+        name = running.pop(pid, None)
+        if name:
+            time.sleep(RESTART_PAUSE)
+            running[start(name, daemons[name], state)] = name
+
+
+def main(state: Path, name: str) -> None:
+    """Become the host ``name`` with its files in ``state``."""
+    socket.sethostname(name)
+    os.chdir("/")
+    os.environ.clear()
+    os.environ.update(PATH=PATH, HOME="/root", LANG="C.UTF-8")
+    mount_all(state)
+    watch(state)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), sys.argv[2])
