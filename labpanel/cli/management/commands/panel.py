@@ -1,4 +1,4 @@
-"""`./panel VERB …`: the operator's command line, over the same services and selectors as the pages."""
+"""`./panel VERB …`: the operator's verbs, over the same services as the pages."""
 
 import argparse
 import difflib
@@ -30,7 +30,7 @@ def names() -> list[str]:
 
 class Command(BaseCommand):
     help = "The operator's verbs."
-    requires_system_checks: list[str] = []  # noqa: RUF012 - Django's own declaration
+    requires_system_checks: list[str] = []
     requires_migrations_checks = False
 
     def run_from_argv(self, argv: list[str]) -> None:
