@@ -1,0 +1,110 @@
+"""`python -m labpanel.supervise up|down`; `./panel` is the door to it."""
+
+import argparse
+import asyncio
+import os
+import shutil
+import sys
+from pathlib import Path
+
+from labpanel import env
+from labpanel.supervise import detach, listen, logs, orphans, prepare, run, services
+from labpanel.supervise.claim import Claim
+from labpanel.supervise.down import down
+
+LOCAL_LIBVIRT = Path("/run/libvirt/libvirt-sock")
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="./panel")
+    parser.add_argument("verb", choices=["up", "down"])
+    parser.add_argument("--detach", action="store_true", help="return once the panel answers")
+    parser.add_argument("--announce", action="store_true", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    claim = Claim(env.home())
+    claim.home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if options.verb == "down":
+        return down(claim)
+    if options.detach:
+        return detach.start_detached(claim.home)
+    try:
+        return up(claim, quiet=options.announce)
+    except (listen.BadListen, services.NoRedis, prepare.NotReady) as error:
+        print(error, file=sys.stderr)
+        return 1
+
+
+def up(claim: Claim, *, quiet: bool) -> int:
+    """Hold this home's panel until told to stop."""
+    if not claim.take():
+        holder = claim.holder()
+        print(
+            f"The panel is already running: {holder.url if holder else claim.home}.",
+            file=sys.stderr,
+        )
+        return 1
+    where = listen.settle(listen.parse(env.text("LABPANEL_LISTEN")))
+    runtime = env.runtime()
+    remove_contents(runtime)
+    environment(where)
+    log = logs.to_file(claim.home / "log", echo=not quiet)
+    prepare.prepare(env.REPOSITORY)
+    orphans.adopt()
+    table = services.table(claim.home, runtime, where)
+    claim.write(where.url)
+
+    def on_ready() -> None:
+        announce(where, quiet=quiet)
+
+    try:
+        status = asyncio.run(run.supervise(table, where.url, on_ready))
+    finally:
+        run.close_masters(runtime)
+        orphans.end_all()
+        claim.clear()
+        shutil.rmtree(runtime, ignore_errors=True)
+    if status and quiet:
+        print(detach.tail(log), file=sys.stderr)
+    return status
+
+
+def environment(where: listen.Listen) -> None:
+    """What every process of the panel shares."""
+    os.environ["LABPANEL_HOME"] = str(env.home())
+    os.environ["LABPANEL_LISTEN"] = f"{where.address}:{where.port}"
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "labpanel.settings")
+    # Threads share two arenas instead of eight per core: about a third less memory (mallopt(3)).
+    os.environ.setdefault("MALLOC_ARENA_MAX", "2")
+    os.environ["PYTHONUNBUFFERED"] = "1"
+    os.chdir(env.REPOSITORY)
+
+
+def remove_contents(runtime: Path) -> None:
+    """Sockets that a killed panel left; the lock says that nobody uses them."""
+    run.close_masters(runtime)
+    shutil.rmtree(runtime, ignore_errors=True)
+    runtime.mkdir(mode=0o700)
+
+
+def announce(where: listen.Listen, *, quiet: bool) -> None:
+    """Say where the panel is and how to sign in for the first time."""
+    if LOCAL_LIBVIRT.exists() and env.flag("LABPANEL_ADD_LOCAL", default=True):
+        status, output = prepare.manage(env.REPOSITORY, "panel", "host", "add-local", deadline=90)
+        if status:
+            print(output, file=sys.stderr)
+    url = env.text("LABPANEL_URL") or where.url
+    print(f"The panel is at {url}")
+    status, output = prepare.manage(env.REPOSITORY, "panel", "first-link", deadline=60)
+    if output:
+        print(output, file=sys.stderr if status else sys.stdout)
+    if quiet:
+        detach.close_standard_output()
+    else:
+        sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -1,0 +1,99 @@
+"""The table of processes, in the order in which they start."""
+
+import os
+import shutil
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from labpanel.supervise.listen import Listen
+
+QUICK_THREADS = 12
+LONG_THREADS = 4
+
+
+class NoRedis(Exception):
+    """There is no redis-server on this machine; the text is one sentence for the user."""
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """A process to keep running. `grace` is the time in seconds between TERM and KILL."""
+
+    name: str
+    argv: tuple[str, ...]
+    grace: float = 8.0
+    socket: Path | None = None
+    env: dict[str, str] = field(default_factory=dict)
+
+
+def redis_program(runtime: Path) -> str:
+    """Path of a redis-server.
+
+    Debian puts the server into redis-tools under the name redis-check-rdb (it looks at its own
+    name) and the service into redis-server. The panel needs no service, so a link is enough.
+    """
+    found = shutil.which("redis-server") or shutil.which("valkey-server")
+    if found:
+        return found
+    tool = shutil.which("redis-check-rdb")
+    if tool is None:
+        raise NoRedis("There is no redis-server; install redis-tools or set REDIS_URL.")
+    link = runtime / "redis-server"
+    link.unlink(missing_ok=True)
+    link.symlink_to(tool)
+    return str(link)
+
+
+def redis(runtime: Path) -> Service:
+    """Broker, cache and messages in memory; nothing in it is worth keeping over a restart."""
+    words = {
+        "port": "0",
+        "unixsocket": str(runtime / "redis.sock"),
+        "unixsocketperm": "700",
+        "dir": str(runtime),
+        "appendonly": "no",
+        "maxmemory": "64mb",
+        "maxmemory-policy": "noeviction",
+        "loglevel": "warning",
+    }
+    flags = [word for name, value in words.items() for word in (f"--{name}", value)]
+    argv = (redis_program(runtime), *flags, "--save", "")
+    return Service("redis", argv, socket=runtime / "redis.sock")
+
+
+def web(listen: Listen) -> Service:
+    # An open event stream never ends by itself: without the limit uvicorn waits for ever.
+    flags = f"--host {listen.address} --port {listen.port} --timeout-graceful-shutdown 3"
+    rest = "--lifespan off --no-access-log --no-server-header"
+    return Service(
+        "web", python("-m", "uvicorn", "labpanel.asgi:application", *flags.split(), *rest.split())
+    )
+
+
+def worker(queue: str, threads: int) -> Service:
+    flags = f"-Q {queue} -n {queue}@%h --pool threads -c {threads} -l INFO"
+    quiet = "--without-gossip --without-mingle --without-heartbeat"
+    return Service(queue, celery("worker", *flags.split(), *quiet.split()))
+
+
+def beat(home: Path) -> Service:
+    # celery's own pid file would refuse a start after a power cut; the panel's lock does that job.
+    return Service(
+        "beat", celery("beat", "-l", "INFO", "--pidfile", "", "-s", str(home / "beat-schedule"))
+    )
+
+
+def python(*words: str) -> tuple[str, ...]:
+    return (sys.executable, *words)
+
+
+def celery(*words: str) -> tuple[str, ...]:
+    return python("-m", "celery", "-A", "labpanel.celery:app", *words)
+
+
+def table(home: Path, runtime: Path, listen: Listen) -> list[Service]:
+    """Redis only where REDIS_URL names no other."""
+    own = [] if os.environ.get("REDIS_URL") else [redis(runtime)]
+    workers = [worker("quick", QUICK_THREADS), worker("long", LONG_THREADS)]
+    return [*own, web(listen), *workers, beat(home)]
