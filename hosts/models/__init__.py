@@ -2,17 +2,20 @@
 
 from hosts.models.finding import Finding, Reading
 from hosts.models.host import Host
-from hosts.models.sample import Sample1h, Sample5m, Sample10s, Subject
+from hosts.models.sample import TIERS, Sample, Sample1d, Sample1h, Sample5m, Sample10s, Subject
 from hosts.models.storage import FileSystem, PhysicalDisk
 from hosts.models.vm import VM, VirtualDisk
 
 __all__ = [
+    "TIERS",
     "VM",
     "FileSystem",
     "Finding",
     "Host",
     "PhysicalDisk",
     "Reading",
+    "Sample",
+    "Sample1d",
     "Sample1h",
     "Sample5m",
     "Sample10s",

@@ -1,15 +1,21 @@
-"""Samples in three tiers of wide rows. Values are packed 32-bit floats, little-endian.
+"""Samples in tiers of wide rows. Values are packed 32-bit floats, little-endian.
 
 One row holds all values of one subject at one time, in the order of labpanel.lib.metrics.LAYOUTS;
-NaN stands for no value. The two upper tiers hold three blocks in one row: min, mean, max.
-A packed value costs 4 bytes where SQLite's REAL costs 9, so that row and index overhead stay
-within 12 bytes for each stored value.
+NaN stands for no value. The upper tiers hold three blocks in one row: min, mean, max.
+
+The key is the subject and the time in one number, so that a subject's rows lie side by side in
+the table itself: a range is read without an index, which would cost more bytes than the values
+do (docs/decisions/0002-packed-samples.md).
 """
+
+from typing import ClassVar
 
 from django.db import models
 
 from hosts.models.host import Host
 from hosts.models.vm import VM
+
+DAY = 86_400
 
 
 class Subject(models.Model):
@@ -22,7 +28,10 @@ class Subject(models.Model):
     latest_at = models.BigIntegerField(default=0, help_text="seconds since 1970, UTC")
     latest = models.BinaryField(default=b"")
     recent = models.BinaryField(
-        default=b"", help_text="the first value's means over the last 60 minutes, newest last"
+        default=b"", help_text="the headline's means over the last 60 minutes, newest last"
+    )
+    rolled_to = models.BigIntegerField(
+        default=0, help_text="the upper tiers hold all of what was sampled before this second"
     )
 
     class Meta:
@@ -44,38 +53,53 @@ class Subject(models.Model):
 
 
 class Sample(models.Model):
-    """The shape of a tier. `at` is in seconds since 1970 (UTC), the start of its bucket."""
+    """The shape of a tier. STEP and KEPT are in seconds; BLOCKS is 3 for min, mean, max.
 
-    subject = models.ForeignKey(Subject, on_delete=models.CASCADE, db_index=False, related_name="+")
-    at = models.BigIntegerField()
-    values = models.BinaryField()
+    A time is in seconds since 1970 (UTC), the start of its bucket; it fits 32 bits until 2106.
+    """
+
+    STEP: ClassVar[int]
+    KEPT: ClassVar[int]
+    BLOCKS: ClassVar[int] = 3
+
+    key = models.BigIntegerField(primary_key=True, help_text="subject's id × 2³² + time")
+    packed = models.BinaryField()
 
     class Meta:
         abstract = True
 
+    @staticmethod
+    def key_of(subject_id: int, at: int) -> int:
+        return (subject_id << 32) + at
+
+    @property
+    def subject_id(self) -> int:
+        return self.key >> 32
+
+    @property
+    def at(self) -> int:
+        return self.key & 0xFFFFFFFF
+
 
 class Sample10s(Sample):
-    """Every 10 s, kept for 2 days: one block of values."""
+    """As read: one block of values."""
 
-    class Meta:
-        constraints = (
-            models.UniqueConstraint(fields=("subject", "at"), name="one_10s_sample_at_a_time"),
-        )
+    STEP, KEPT, BLOCKS = 10, 2 * DAY, 1
 
 
 class Sample5m(Sample):
-    """Every 5 minutes, kept for 60 days: min, mean, max."""
-
-    class Meta:
-        constraints = (
-            models.UniqueConstraint(fields=("subject", "at"), name="one_5m_sample_at_a_time"),
-        )
+    STEP, KEPT = 300, 60 * DAY
 
 
 class Sample1h(Sample):
-    """Every hour, kept for 3 years: min, mean, max."""
+    STEP, KEPT = 3600, 3 * 365 * DAY
 
-    class Meta:
-        constraints = (
-            models.UniqueConstraint(fields=("subject", "at"), name="one_1h_sample_at_a_time"),
-        )
+
+class Sample1d(Sample):
+    """A year in one look: 365 rows instead of 8 760 of the tier below."""
+
+    STEP, KEPT = DAY, 10 * 365 * DAY
+
+
+# from fine to coarse: each is rolled up from the one before
+TIERS: tuple[type[Sample], ...] = (Sample10s, Sample5m, Sample1h, Sample1d)
