@@ -1,5 +1,9 @@
 """Addresses of the app live."""
 
-from django.urls import URLPattern
+from django.urls import path
 
-urlpatterns: list[URLPattern] = []
+from labpanel.live.healthz import healthz
+
+urlpatterns = [
+    path("healthz", healthz, name="healthz"),
+]
