@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from lab import claim, hostconf, lifecycle, packages, smart
+from lab import claim, guests, hostconf, lifecycle, packages, smart, tree
 from lab.commands import LabError
 from lab.layout import DEFAULT_NAME, HOST_NAMES, Layout, check_name
 
@@ -61,6 +61,16 @@ def _fingerprint(arguments: argparse.Namespace) -> None:
     print(hostconf.fingerprint(layout_of(arguments).host(arguments.host)))
 
 
+def _tree(arguments: argparse.Namespace) -> None:
+    host = layout_of(arguments).host(arguments.host)
+    entries = tree.manifest(host, arguments.domain, arguments.path)
+    print(json.dumps(entries, indent=1, ensure_ascii=True))
+
+
+def _define_odd(arguments: argparse.Namespace) -> None:
+    guests.define_odd(layout_of(arguments))
+
+
 def _smart(arguments: argparse.Namespace) -> None:
     host = layout_of(arguments).host(arguments.host)
     if arguments.healthy:
@@ -96,6 +106,11 @@ def parser() -> argparse.ArgumentParser:
     drive.add_argument("--json", type=Path, metavar="FILE")
     drive.add_argument("--device", default=smart.DRIVE, metavar="NAME")
     drive.add_argument("--healthy", action="store_true", help="the lab's own healthy drive")
+    listing = verb("tree", _tree, "list a folder inside a guest, with digests, as JSON")
+    listing.add_argument("host", choices=HOST_NAMES)
+    listing.add_argument("domain")
+    listing.add_argument("path", nargs="?", default="/home")
+    verb("define-odd", _define_odd, "define VMs with odd names on alpha")
     return top
 
 

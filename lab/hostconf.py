@@ -87,6 +87,7 @@ def _fill_libvirt(host: Host) -> None:
     for name in BOUND:
         folder = host.state_dir / name
         folder.mkdir(parents=True, exist_ok=True)
+    (host.state_dir / "var/log/libvirt/qemu").mkdir(exist_ok=True)
     etc = host.state_dir / "etc/libvirt"
     shutil.copytree("/etc/libvirt", etc, dirs_exist_ok=True, symlinks=True)
     for link in etc.glob("qemu/**/autostart/*"):

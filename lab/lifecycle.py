@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from typing import Any
 
-from lab import claim, hosts, network, packages
+from lab import claim, guests, hosts, network, packages
 from lab.hostconf import fingerprint
 from lab.layout import ROOT, Layout, check_name
 from lab.locks import exclusive
@@ -28,6 +28,7 @@ def up(name: str) -> Layout:
             hosts.start(layout, host)
         for host in layout.hosts.values():
             hosts.await_ready(host)
+        guests.seed(layout)
         return layout
 
 

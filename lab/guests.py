@@ -1,0 +1,84 @@
+"""Put the guests on alpha: disks from the cache, definitions, first start."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from lab import agent, recipe
+from lab.guestxml import GUESTS, IMAGES, Disk, Guest, domain_xml, path_of
+from lab.virsh import define, domains, inside, virsh
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from lab.layout import Layout
+
+FIRST_HOST = "alpha"
+BOOT = 120.0
+"""Seconds for a guest's boot; about 8 on an idle machine."""
+
+ODD_NAMES = ("quo\"te's", "<b>bold<b>", "$(touch pwned)", "two words", "日本語")
+"""Names that libvirt accepts and careless programs stumble over."""
+
+ODD_BYTES = 8 << 20
+
+
+def _seeded(layout: Layout) -> Path:
+    """Marker that the guests are in place; from then on they are left alone."""
+    return layout.state_dir / "seeded"
+
+
+def _copy_disks(layout: Layout, guest: Guest, cache: Path) -> None:
+    """Copy the guest's images into the host, each in one step."""
+    script = (
+        'test -e "$2" || { cp --sparse=always "$1" "$2.partial" && '
+        'chmod 600 "$2.partial" && mv "$2.partial" "$2"; }'
+    )
+    host = layout.host(FIRST_HOST)
+    for disk in guest.disks:
+        source = str(cache / disk.file)
+        inside(host, ["sh", "-c", script, "sh", source, path_of(disk)], timeout=120)
+
+
+def seed(layout: Layout) -> None:
+    """Put the guests on the first host, once, and wait until they have booted."""
+    if _seeded(layout).exists():
+        return
+    cache = recipe.cached()
+    host = layout.host(FIRST_HOST)
+    for guest in GUESTS:
+        _copy_disks(layout, guest, cache)
+        define(host, domain_xml(layout, guest))
+        if guest.starts and guest.name not in domains(host, "--state-running"):
+            virsh(host, "start", "--domain", guest.name)
+    for guest in GUESTS:
+        if guest.starts:
+            agent.await_agent(host, guest.name, timeout=BOOT)
+    _seeded(layout).touch()
+
+
+def define_odd(layout: Layout) -> None:
+    """Define VMs with odd names on the first host: shut off, one tiny disk each."""
+    host = layout.host(FIRST_HOST)
+    known = set(domains(host))
+    for number, name in enumerate(ODD_NAMES):
+        disk = Disk("vda", "qcow2", f"odd-{number}.qcow2")
+        guest = Guest(name=name, octet=0, memory_mib=64, disks=(disk,), starts=False)
+        if name not in known:
+            create = ["qemu-img", "create", "-q", "-f", "qcow2", path_of(disk), str(ODD_BYTES)]
+            inside(host, create)
+            pattern = ["qemu-io", "-c", f"write -q -P {number + 65} 1M 1M", path_of(disk)]
+            inside(host, pattern)
+            define(host, domain_xml(layout, guest))
+
+
+def add_disk(layout: Layout, host_name: str, domain: str, target: str = "vdz") -> str:
+    """Plug a new 64 MiB disk into a domain, live too if it runs; return the image's path."""
+    host = layout.host(host_name)
+    path = f"{IMAGES}/{domain}-{target}.qcow2"
+    inside(host, ["qemu-img", "create", "-q", "-f", "qcow2", path, str(64 << 20)])
+    words = ["--domain", domain, "--source", path, "--target", target]
+    running = domain in domains(host, "--state-running")
+    scope = ["--live", "--config"] if running else ["--config"]
+    virsh(host, "attach-disk", *words, "--subdriver", "qcow2", "--targetbus", "virtio", *scope)
+    return path
