@@ -1,0 +1,104 @@
+"""The real thing: a panel started detached, one process killed, the panel stopped."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from labpanel.supervise.claim import Claim
+from tests.supervise.test_child import gone
+
+REPOSITORY = Path(__file__).resolve().parent.parent.parent
+Supervise = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    return tmp_path / "a home"
+
+
+@pytest.fixture
+def supervise(home: Path) -> Iterator[Supervise]:
+    clean = {k: v for k, v in os.environ.items() if k not in {"REDIS_URL", "DATABASE_URL"}}
+    changes = {"LABPANEL_HOME": str(home), "LABPANEL_LISTEN": "127.0.0.1:0"}
+    environment = {**clean, **changes, "LABPANEL_ADD_LOCAL": "0", "LABPANEL_LOG_LEVEL": "INFO"}
+
+    def call(*words: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "labpanel.supervise", *words],
+            cwd=REPOSITORY,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=150,
+            check=False,
+        )
+
+    yield call
+    call("down")
+
+
+def children_of(pid: int) -> dict[str, int]:
+    """A panel's processes by the word that tells them apart."""
+    found = {}
+    for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
+        line = Path(f"/proc/{child}/cmdline").read_text().replace("\0", " ")
+        for word in ("redis-server", "uvicorn", "-Q quick", "-Q long", "beat"):
+            if word in line:
+                found[word] = int(child)
+                break
+    return found
+
+
+def test_up_heals_itself_and_leaves_nothing(home: Path, supervise: Supervise) -> None:
+    started = supervise("up", "--detach")
+    assert started.returncode == 0, started.stderr
+    holder = Claim(home).holder()
+    assert holder is not None
+    assert holder.url in started.stdout
+    with urllib.request.urlopen(f"{holder.url}/healthz", timeout=5) as answer:  # noqa: S310
+        assert answer.status == 200
+    before = children_of(holder.pid)
+    assert set(before) == {"redis-server", "uvicorn", "-Q quick", "-Q long", "beat"}
+
+    again = supervise("up", "--detach")
+    assert again.returncode == 1
+    assert "already running" in again.stderr
+
+    os.kill(before["beat"], signal.SIGKILL)
+    until = time.monotonic() + 20
+    while children_of(holder.pid).get("beat") in {None, before["beat"]}:
+        assert time.monotonic() < until, "beat was not started again"
+        time.sleep(0.2)
+
+    after = children_of(holder.pid)
+    assert supervise("down").returncode == 0
+    assert all(gone(pid) for pid in [holder.pid, *after.values()])
+    assert not Claim(home).record.exists()
+
+
+def test_a_taken_port_is_said_at_once(home: Path, supervise: Supervise) -> None:
+    assert supervise("up", "--detach").returncode == 0
+    holder = Claim(home).holder()
+    assert holder is not None
+    port = holder.url.rpartition(":")[2]
+    other = home.parent / "another"
+    done = subprocess.run(
+        [sys.executable, "-m", "labpanel.supervise", "up", "--detach"],
+        cwd=REPOSITORY,
+        env={**os.environ, "LABPANEL_HOME": str(other), "LABPANEL_LISTEN": f"127.0.0.1:{port}"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert f"cannot listen on 127.0.0.1:{port}" in done.stderr
+    assert "Traceback" not in done.stderr
