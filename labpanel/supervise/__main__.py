@@ -94,8 +94,9 @@ def announce(where: listen.Listen, *, quiet: bool) -> None:
             print(output, file=sys.stderr)
     url = env.text("LABPANEL_URL") or where.url
     print(f"The panel is at {url}")
+    # Status 1: the first account exists, there is nothing to say.
     status, output = prepare.manage(env.REPOSITORY, "panel", "first-link", deadline=60)
-    if output:
+    if status != 1:
         print(output, file=sys.stderr if status else sys.stdout)
     if quiet:
         detach.close_standard_output()

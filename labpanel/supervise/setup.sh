@@ -117,3 +117,17 @@ need() {
     need_python "$set_of"
     need_front
 }
+
+# Write the locks anew from requirements*.txt: one resolution, so that all of them agree.
+relock() (
+    cd "$top" || exit 1
+    compile() {
+        say "resolving $1"
+        "$venv/bin/uv" pip compile -q --python "$python" --universal --python-version 3.11 \
+            --generate-hashes --no-header "$1.txt" -o "$1.lock" -c "${2:-/dev/null}"
+    }
+    compile requirements
+    compile requirements-build
+    compile requirements-postgres requirements.lock
+    compile requirements-dev requirements.lock
+)
