@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from lab import claim, guests, hostconf, lifecycle, packages, smart, tree
+from lab import claim, faults, guests, hostconf, lifecycle, packages, smart, tree
 from lab.commands import LabError
 from lab.layout import DEFAULT_NAME, HOST_NAMES, Layout, check_name
 
@@ -42,6 +42,8 @@ def _status(arguments: argparse.Namespace) -> None:
     for row in report["hosts"]:
         state = "answers" if row["ssh"] and row["libvirt"] else "does not answer"
         print(f"{row['name']:6} root@{row['address']:14} {state:16} {row['fingerprint']}")
+        for name, guest_state in row["guests"].items():
+            print(f"       {name}: {guest_state}")
 
 
 def _packages(arguments: argparse.Namespace) -> None:
@@ -69,6 +71,21 @@ def _tree(arguments: argparse.Namespace) -> None:
 
 def _define_odd(arguments: argparse.Namespace) -> None:
     guests.define_odd(layout_of(arguments))
+
+
+def _attach_disk(arguments: argparse.Namespace) -> None:
+    print(guests.add_disk(layout_of(arguments), arguments.host, arguments.domain, arguments.target))
+
+
+def _fault(arguments: argparse.Namespace) -> None:
+    faults.cause(layout_of(arguments).host(arguments.host), arguments.fault, arguments.target)
+
+
+def _heal(arguments: argparse.Namespace) -> None:
+    layout = layout_of(arguments)
+    names = [arguments.host] if arguments.host else HOST_NAMES
+    for name in names:
+        faults.heal(layout, layout.host(name))
 
 
 def _smart(arguments: argparse.Namespace) -> None:
@@ -111,6 +128,16 @@ def parser() -> argparse.ArgumentParser:
     listing.add_argument("domain")
     listing.add_argument("path", nargs="?", default="/home")
     verb("define-odd", _define_odd, "define VMs with odd names on alpha")
+    disk = verb("attach-disk", _attach_disk, "plug a new 64 MiB disk into a VM, running or not")
+    disk.add_argument("host", choices=HOST_NAMES)
+    disk.add_argument("domain")
+    disk.add_argument("target", nargs="?", default="vdz")
+    fault = verb("fault", _fault, "put a real fault into a host")
+    fault.add_argument("fault", choices=faults.NAMES)
+    fault.add_argument("host", choices=HOST_NAMES)
+    fault.add_argument("target", nargs="?", help="images or store; a VM for the faults of QEMU")
+    mend = verb("heal", _heal, "undo all faults, of one host or of both")
+    mend.add_argument("host", nargs="?", choices=HOST_NAMES)
     return top
 
 

@@ -35,7 +35,7 @@ def run(
             input=text_in,
             stdin=subprocess.DEVNULL if text_in is None else None,
             capture_output=True,
-            text=True,
+            encoding="utf-8",
             errors="surrogateescape",
             timeout=timeout,
             check=False,

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from lab.layout import Layout
 
 FIRST_HOST = "alpha"
-BOOT = 120.0
+BOOT = 180.0
 """Seconds for a guest's boot; about 8 on an idle machine."""
 
 ODD_NAMES = ("quo\"te's", "<b>bold<b>", "$(touch pwned)", "two words", "日本語")

@@ -9,6 +9,7 @@ from lab import claim, guests, hosts, network, packages
 from lab.hostconf import fingerprint
 from lab.layout import ROOT, Layout, check_name
 from lab.locks import exclusive
+from lab.virsh import states
 
 TURN = 300.0
 """Seconds to wait for another `up` or `down` of the same lab."""
@@ -51,7 +52,11 @@ def down(name: str) -> None:
 
 
 def status(layout: Layout) -> dict[str, Any]:
-    """How the lab is: `{name, number, gateway, hosts: [{name, address, …}]}`."""
+    """How the lab is.
+
+    `{name, number, gateway, key, hosts: [{name, address, namespace, fingerprint, running,
+    ssh, libvirt, guests: {name: state}}]}`; `guests` is empty while libvirt is silent.
+    """
     rows = [
         {
             "name": host.name,
@@ -61,6 +66,7 @@ def status(layout: Layout) -> dict[str, Any]:
             "running": hosts.running(host),
             "ssh": hosts.answers_ssh(host),
             "libvirt": hosts.answers_libvirt(host),
+            "guests": states(host) if hosts.answers_libvirt(host) else {},
         }
         for host in layout.hosts.values()
     ]

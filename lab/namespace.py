@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from lab.layout import Host
 
 NETNS = Path("/run/netns")
+NAMESPACES = ("--mount", "--uts", "--ipc", "--net", "--pid", "--")
+
+ENVIRONMENT = ("-i", "HOME=/root", "LC_ALL=C.UTF-8", "PATH=/usr/sbin:/usr/bin:/sbin:/bin")
+"""What a sign-in would set, whoever calls; virsh prints names by its locale."""
 
 
 @dataclass(frozen=True)
@@ -110,7 +114,7 @@ def enter(host: Host) -> list[str]:
     first = init(host)
     if first is None:
         raise LabError(f"The practice host {host.name} of lab {host.lab} is not running.")
-    return ["nsenter", f"--target={first.pid}", "--mount", "--uts", "--net", "--pid", "--"]
+    return ["nsenter", f"--target={first.pid}", *NAMESPACES, "env", *ENVIRONMENT]
 
 
 def _kill(inode: int, title: str, timeout: float) -> None:

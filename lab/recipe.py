@@ -76,10 +76,12 @@ def cached() -> Path:
         partial = target.with_suffix(".partial")
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir()
-        own_mounts = ["unshare", "--mount", "--propagation=private"]
+        # The build ends with us, and nothing of it stays mounted.
+        own = ["setpriv", "--pdeathsig", "KILL", "unshare", "--mount", "--pid", "--fork"]
+        own += ["--kill-child", "--propagation=private"]
         script = 'cd "$1" && shift && exec "$@"'
         argv = ["sh", "-c", script, "sh", str(HERE.parent), PYTHON, "-m", "lab.recipe"]
-        run([*own_mounts, *argv, str(partial)], timeout=BUILD)
+        run([*own, *argv, str(partial)], timeout=BUILD)
         return partial.rename(target)
 
 

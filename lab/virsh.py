@@ -42,3 +42,8 @@ def define(host: Host, xml: str) -> None:
 def domains(host: Host, *options: str) -> list[str]:
     """Names of the host's domains; `--state-running` and the like choose."""
     return virsh(host, "list", "--name", *(options or ("--all",))).split("\n")[:-1]
+
+
+def states(host: Host) -> dict[str, str]:
+    """All domains of the host by name, with virsh's word for their state."""
+    return {name: virsh(host, "domstate", "--domain", name).strip() for name in domains(host)}
