@@ -1,0 +1,88 @@
+"""Template tags: numbers, times and marks, the same on every page."""
+
+from collections.abc import Iterable
+from datetime import datetime
+
+from django import template
+from django.utils import timezone
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from labpanel.lib import durations, units
+
+register = template.Library()
+
+register.filter("size", units.size)
+register.filter("rate", units.rate)
+register.filter("percent", units.percent)
+register.filter("number", units.number)
+register.filter("milliseconds", units.milliseconds)
+register.filter("span", durations.span)
+
+# Every state has a word and a shape; colour only repeats it. What is not listed is unknown.
+LEVELS = {
+    "good": "good", "done": "good", "complete": "good", "covered": "good", "up": "good",
+    "watch": "watch", "stale": "watch", "unverified": "watch", "unrehearsed": "watch",
+    "local only": "watch", "cancelled": "none", "paused": "watch", "waiting": "none",
+    "bad": "bad", "none": "bad", "broken": "bad", "damaged": "bad", "missing": "bad",
+    "failed": "bad", "errored": "bad", "lost": "bad", "crashed": "bad",
+    "running": "busy",
+}  # fmt: skip
+
+
+@register.simple_tag
+def mark(level: str, word: str = "") -> SafeString:
+    """A state: its shape and colour by `level` (or by a known word), and its word."""
+    return format_html('<span class="mark {}">{}</span>', LEVELS.get(level, "none"), word or level)
+
+
+@register.simple_tag
+def when(then: datetime | None, form: str = "ago") -> SafeString:
+    """A moment, relative ("ago", "span") or as a clock shows it ("clock"); exact on hover."""
+    if then is None:
+        return SafeString("never")
+    now = timezone.localtime()
+    then = timezone.localtime(then)
+    text = {"ago": durations.ago, "span": durations.between, "clock": durations.clock}[form](
+        then, now
+    )
+    return format_html(
+        '<time datetime="{}" title="{}" data-form="{}">{}</time>',
+        then.isoformat(timespec="seconds"),
+        durations.exact(then),
+        form,
+        text,
+    )
+
+
+@register.simple_tag
+def part_of(part: float | None, whole: float | None) -> str:
+    """ "1.2 of 2 GiB"."""
+    return units.size_of(part, whole)
+
+
+@register.simple_tag
+def amount(number: int, one: str, many: str = "") -> str:
+    return units.count(number, one, many)
+
+
+@register.filter
+def listed(names: Iterable[object]) -> str:
+    """ "home, store and web"."""
+    return units.listed([str(name) for name in names])
+
+
+@register.inclusion_tag("parts/bar.html")
+def bar(
+    part: float | None, whole: float | None, label: str, watch_at: int = 85
+) -> dict[str, object]:
+    """How full something is; amber from `watch_at` percent, red from 95."""
+    full = units.share(part, whole)
+    level = "" if full is None or full < watch_at else "bad" if full >= 95 else "watch"
+    return {"full": None if full is None else min(100, round(full)), "level": level, "label": label}
+
+
+@register.inclusion_tag("parts/spark.html")
+def spark(path: str, label: str) -> dict[str, str]:
+    """The small graph of the last hour; `path` is from labpanel.lib.sparkline."""
+    return {"path": path, "label": label}
