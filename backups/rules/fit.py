@@ -1,0 +1,55 @@
+"""May this VM be backed up now, and safely? Pure: facts in, reasons out."""
+
+from collections.abc import Sequence
+
+from labpanel.lib.disks import SourceDisk
+
+# QEMU aborts when an NBD client disconnects from a disk with an iothread: the fix for
+# CVE-2024-7409 came to the 7.2 series without the change that moves the closing to the main
+# thread (seen: 7.2.22, "nbd_blockdev_client_closed: Assertion qemu_in_main_thread()").
+_IOTHREAD_FROM, _IOTHREAD_BEFORE = 7_002_014, 9_000_000
+_KINDS = {"file", "block"}
+_FORMATS = {"raw", "qcow2"}
+
+
+def iothread_kills(qemu: int) -> bool:
+    """Whether a pull backup of a disk with an iothread can kill this QEMU (its version as
+    1 000 000 × major + 1 000 × minor + patch; 0 if it is not known)."""
+    return qemu == 0 or _IOTHREAD_FROM <= qemu < _IOTHREAD_BEFORE
+
+
+def obstacles(
+    name: str, disks: Sequence[SourceDisk], *, active: bool, busy: bool, qemu: int
+) -> list[str]:
+    """Every reason against backing up these data disks now, each one sentence; none is a yes."""
+    found = []
+    if not disks:
+        found.append(f"{name} has no disk that holds data.")
+    if busy:
+        found.append(f"libvirt is already at work on {name} (a backup, a move or a snapshot).")
+    for disk in disks:
+        found += _of_disk(name, disk)
+    threads = [disk.target for disk in disks if disk.iothread]
+    if active and threads and iothread_kills(qemu):
+        found.append(
+            f"{', '.join(threads)} of {name} has an iothread, and reading it while {name} runs "
+            f"can crash QEMU {spelled(qemu)}. Shut {name} down to back it up, remove the iothread, "
+            f"or update QEMU to 9.0 or later."
+        )
+    return found
+
+
+def _of_disk(name: str, disk: SourceDisk) -> list[str]:
+    if disk.kind not in _KINDS:
+        return [f"{disk.target} of {name} is a {disk.kind} disk, which cannot be backed up yet."]
+    if disk.format not in _FORMATS:
+        return [f"{disk.target} of {name} has the format {disk.format}, not raw or qcow2."]
+    if disk.shareable:
+        return [f"{disk.target} of {name} is shared with other VMs: no instant of it is whole."]
+    if disk.transient:
+        return [f"{disk.target} of {name} is transient: its changes are thrown away anyway."]
+    return []
+
+
+def spelled(version: int) -> str:
+    return f"{version // 1_000_000}.{version // 1_000 % 1_000}.{version % 1_000}"

@@ -1,0 +1,248 @@
+"""Back up a VM: all its data disks at one instant, as one generation in a store.
+
+What a settling needs is written down before the step that makes it needed: see settle.py.
+"""
+
+import contextlib
+import secrets
+from datetime import UTC, datetime
+from typing import Any
+
+from django.utils import timezone
+
+from backups.models import Generation, Store
+from backups.selectors.exclusions import excluded_targets
+from backups.services import reading, recover_text
+from backups.services.identity import panel_id
+from backups.services.index_generation import index_generation
+from backups.services.meter import Meter
+from hosts.models import VM
+from labpanel.adapters import backup_xml
+from labpanel.adapters.errors import AdapterError
+from labpanel.adapters.hypervisor import Hypervisor, opened
+from labpanel.adapters.image_host import ImageHost
+from labpanel.adapters.machine import Machine
+from labpanel.adapters.mover import Export, Moved, Mover
+from labpanel.adapters.nbd_relay import relayed
+from labpanel.adapters.script_session import ScriptRefused
+from labpanel.adapters.store_keeper import Keeper
+from labpanel.jobs import ledger
+from labpanel.jobs.models import Job
+from labpanel.jobs.work import Failed, Work
+from labpanel.lib.refusal import Refusal
+
+BLOCK_BYTES = 256 * 1024
+FORMAT = 1
+
+
+def ask_for_backup(vm: VM, store: Store, *, asked_by: str = "") -> Job:
+    """Open the job. Raises Refusal or Busy before anything was changed."""
+    if vm.missing_since is not None:
+        raise Refusal(f"{vm.name} is missing since {vm.missing_since:%Y-%m-%d %H:%M} UTC.", 409)
+    return ledger.open_job(
+        "backup",
+        f"Back up {vm.name} to {store.name}",
+        subject=f"vm:{vm.uuid}",
+        lock_key=f"vm:{vm.uuid}",
+        asked_by=asked_by,
+        parameters={"vm_uuid": str(vm.uuid), "store": store.pk},
+    )
+
+
+def back_up(work: Work) -> dict[str, Any]:
+    """Do the job; its result is design.md's shape of a generation."""
+    vm = VM.objects.select_related("host").get(uuid=work.job.parameters["vm_uuid"])
+    store = Store.objects.select_related("host").get(pk=work.job.parameters["store"])
+    key = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
+    work.remember(key=key, store=store.pk, host=vm.host.pk, vm_uuid=str(vm.uuid))
+    with contextlib.ExitStack() as stack:
+        run = Run(work, vm, store, key, stack)
+        try:
+            manifest = run.do()
+        except AdapterError as error:
+            raise run.explained(error) from error
+    generation = index_generation(store, manifest)
+    return {**result_of(generation), "sentence": _sentence(generation)}
+
+
+def result_of(generation: Generation) -> dict[str, Any]:
+    """The generation as `backup --json` shows it."""
+    return {
+        "generation": generation.key,
+        "vm": generation.vm_name,
+        "store": generation.store.name,
+        "consistency": generation.consistency,
+        "disks": [
+            {
+                "target": disk.target,
+                "mode": disk.mode,
+                "virtual_bytes": disk.virtual_bytes,
+                "read_bytes": disk.read_bytes,
+                "written_bytes": disk.written_bytes,
+                "seconds": round(disk.seconds, 3),
+            }
+            for disk in generation.disks.all()
+        ],
+    }
+
+
+def _sentence(generation: Generation) -> str:
+    count = generation.disks.count()
+    disks = "1 disk" if count == 1 else f"{count} disks"
+    return (
+        f"{generation.vm_name} is backed up to {generation.store.name}: "
+        f"{disks}, {generation.consistency}, generation {generation.key}."
+    )
+
+
+class Run:
+    """One backup under way: the machines, and what stands open until the end."""
+
+    def __init__(
+        self, work: Work, vm: VM, store: Store, key: str, stack: contextlib.ExitStack
+    ) -> None:
+        self.work, self.vm, self.store, self.key, self.stack = work, vm, store, key, stack
+        channel = f"job-{work.job.pk}"
+        self.source = Machine(vm.host.endpoint(), channel)
+        self.there = Machine(store.endpoint(), channel)
+        stack.callback(self.source.close)
+        stack.callback(self.there.close)
+        # Short: libvirt’s folder with a name of 20 wide characters leaves 14 bytes of the 107.
+        self.tag = f"lp{panel_id()[:4]}-{work.job.pk}"
+
+    def do(self) -> dict[str, Any]:
+        """From the first look to the finished manifest."""
+        enter = self.stack.enter_context
+        hypervisor = enter(opened(self.vm.host.endpoint()))
+        leave_out = excluded_targets(self.vm, timezone.now())
+        facts = reading.facts_of(hypervisor, str(self.vm.uuid), leave_out)
+        images = enter(ImageHost(self.source))
+        keeper = enter(Keeper(self.there, self.store.path, panel_id(), str(self.store.store_id)))
+        sizes = facts.sized(hypervisor, images)
+        self.work.line(f"{len(sizes)} disks, {sum(sizes.values()) >> 20} MiB in all.")
+        asked = [{"target": key, "virtual_bytes": value} for key, value in sizes.items()]
+        with self._partial(keeper):
+            files = keeper.begin(facts.uuid, self.key, asked)
+            with reading.opened_disks(self.work, hypervisor, images, facts, self.tag) as disks:
+                self.work.line(_how(disks))
+                moved = self._copy_all(keeper, images, hypervisor, facts, disks, files, sizes)
+            return self._finish(keeper, images, facts, disks, moved)
+
+    @contextlib.contextmanager
+    def _partial(self, keeper: Keeper) -> Any:
+        """Whatever goes wrong, the half-done generation goes; if the store cannot be reached
+        any more, a later look at it sweeps."""
+        try:
+            yield
+        except BaseException:
+            with contextlib.suppress(AdapterError):
+                keeper.drop(str(self.vm.uuid), self.key)
+            raise
+
+    def _copy_all(
+        self,
+        keeper: Keeper,
+        images: ImageHost,
+        hypervisor: Hypervisor,
+        facts: reading.Facts,
+        disks: reading.Opened,
+        files: dict[str, str],
+        sizes: dict[str, int],
+    ) -> dict[str, Moved]:
+        mover = self.stack.enter_context(Mover(self.source))
+        meter = Meter(self.work, sizes, "copying")
+        meter.watch(disks.floor, f"{self.vm.name}'s scratch space on {self.vm.host.name}")
+        if not facts.active:
+            meter.also(lambda: reading.still_off(hypervisor, facts))
+        moved = {}
+        for target, source in disks.exports.items():
+            socket = keeper.serve(target, files[target], writable=True)
+            with relayed(self.there, self.source, socket, images.sockets()) as near:
+                moved[target] = mover.copy(
+                    source, Export(near, target), watch=disks.watch, told=meter.of(target)
+                )
+            keeper.stop(socket)
+        return moved
+
+    def _finish(
+        self,
+        keeper: Keeper,
+        images: ImageHost,
+        facts: reading.Facts,
+        disks: reading.Opened,
+        moved: dict[str, Moved],
+    ) -> dict[str, Any]:
+        uuid = facts.uuid
+        entries = []
+        for disk in facts.disks:
+            done = moved[disk.target]
+            digests = keeper.put_digests(
+                uuid, self.key, disk.target, done.virtual_bytes, done.digests
+            )
+            entries.append(
+                {
+                    "target": disk.target,
+                    "source": disk.source,
+                    "source_format": disk.format,
+                    "mode": "full",
+                    "virtual_bytes": done.virtual_bytes,
+                    "read_bytes": done.read_bytes,
+                    "copied_bytes": done.written_bytes,
+                    "seconds": done.seconds,
+                    "file": f"{disk.target}.qcow2",
+                    "digests": digests,
+                    "root": done.root,
+                }
+            )
+        manifest = self._manifest(facts, disks, entries)
+        self.work.check()
+        self.work.line("Everything is copied; checking and hashing the files in the store.")
+        texts = {
+            "domain.xml": backup_xml.definition(facts.xml, facts.inactive_xml, list(moved)),
+            "RECOVER.txt": recover_text.write(manifest),
+        }
+        nvram = backup_xml.nvram_path(facts.xml)
+        if nvram and images.existing([nvram]):
+            texts["nvram.fd"] = f"hex:{images.read_file(nvram)}"
+        return keeper.finish(uuid, self.key, manifest, texts)
+
+    def _manifest(
+        self, facts: reading.Facts, disks: reading.Opened, entries: list[dict[str, Any]]
+    ) -> dict[str, Any]:
+        return {
+            "format": FORMAT,
+            "generation": self.key,
+            "parent": None,
+            "vm": {"uuid": facts.uuid, "name": facts.name},
+            "host": self.vm.host.name,
+            "store_id": str(self.store.store_id),
+            "panel_id": panel_id(),
+            "taken_at": disks.taken_at.isoformat(),
+            "consistency": disks.consistency,
+            "not_quiesced": disks.note,
+            "nvram": backup_xml.nvram_path(facts.xml),
+            "libvirt": facts.libvirt,
+            "qemu": facts.qemu,
+            "block_bytes": BLOCK_BYTES,
+            "disks": entries,
+        }
+
+    def explained(self, error: AdapterError) -> Failed:
+        """What broke, to which thing, and what it means for the VM and the store."""
+        vm, store, host = self.vm.name, self.store, self.vm.host.name
+        where = store.host.name if store.host else "this machine"
+        code = error.code if isinstance(error, ScriptRefused) else ""
+        what = error.sentence
+        if code == "full":
+            what = f"The store {store.name} ({store.path} on {where}) is full."
+        elif code in {"write", "stalled", "nbd"}:
+            what = f"The way from {host} to the store {store.name} on {where} broke."
+        elif code == "read":
+            what = f"A disk of {vm} cannot be read on {host}: {error.sentence}"
+        after = f"{vm} was not touched, nothing half-done counts; try again when that is mended."
+        return Failed(f"{what} {after}", f"{code} {error.detail}")
+
+
+def _how(disks: reading.Opened) -> str:
+    reason = f" ({disks.note})" if disks.note else ""
+    return f"The instant is {disks.taken_at:%H:%M:%S} UTC, {disks.consistency}{reason}."

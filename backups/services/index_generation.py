@@ -1,0 +1,58 @@
+"""A generation's manifest as rows. The store holds the truth; this may run again at any time."""
+
+from datetime import datetime
+from typing import Any
+
+from django.db import transaction
+
+from backups.models import Generation, GenerationDisk, Store
+from hosts.models import VM
+
+
+@transaction.atomic
+def index_generation(store: Store, manifest: dict[str, Any], damage: str = "") -> Generation:
+    """Write down what a manifest says, once; later only the state is brought up to date."""
+    vm_uuid = manifest["vm"]["uuid"]
+    generation, fresh = Generation.objects.get_or_create(
+        key=manifest["generation"],
+        defaults={
+            "store": store,
+            "vm": VM.objects.filter(uuid=vm_uuid).first(),
+            "vm_uuid": vm_uuid,
+            "vm_name": manifest["vm"]["name"],
+            "source_host": manifest["host"],
+            "taken_at": datetime.fromisoformat(manifest["taken_at"]),
+            "consistency": manifest["consistency"],
+            "manifest": manifest,
+        },
+    )
+    if fresh:
+        GenerationDisk.objects.bulk_create(_disk(generation, disk) for disk in manifest["disks"])
+    _mark(generation, damage)
+    return generation
+
+
+def _disk(generation: Generation, disk: dict[str, Any]) -> GenerationDisk:
+    return GenerationDisk(
+        generation=generation,
+        target=disk["target"],
+        source=disk["source"],
+        mode=disk["mode"],
+        virtual_bytes=disk["virtual_bytes"],
+        read_bytes=disk["read_bytes"],
+        written_bytes=disk["file_bytes"],
+        seconds=disk["seconds"],
+    )
+
+
+def _mark(generation: Generation, damage: str) -> None:
+    """Damage that a look finds is taken back by a look that finds none; what a verification
+    found stays until the next verification."""
+    state = generation.state
+    if damage:
+        state = Generation.State.DAMAGED
+    elif state == Generation.State.MISSING:
+        state = Generation.State.COMPLETE
+    if state != generation.state or (damage and damage != generation.damage):
+        generation.state, generation.damage = state, damage
+        generation.save(update_fields=["state", "damage"])

@@ -1,0 +1,51 @@
+"""Progress over several disks, and what must be looked at while they are copied."""
+
+import time
+from collections.abc import Callable
+
+from labpanel.adapters.mover import Tick
+from labpanel.jobs.work import Failed, Work
+from labpanel.lib.shapes import Progress
+
+CHECK_SECONDS = 1.5
+
+
+class Meter:
+    """Adds up the disks of one job. Raises at a tick when the job must stop."""
+
+    def __init__(self, work: Work, sizes: dict[str, int], phase: str) -> None:
+        self._work, self._sizes, self._phase = work, sizes, phase
+        self._done = dict.fromkeys(sizes, 0)
+        self._began = self._checked = time.monotonic()
+        self._floor, self._place = 0, ""
+        self._more: list[Callable[[], None]] = []
+
+    def watch(self, floor: int, place: str) -> None:
+        """Give up when less than `floor` bytes are free in the watched folder."""
+        self._floor, self._place = floor, place
+
+    def also(self, look: Callable[[], None]) -> None:
+        """Call `look` at every check; it raises when the job must stop."""
+        self._more.append(look)
+
+    def of(self, target: str) -> Callable[[Tick], None]:
+        """What takes the ticks of one disk."""
+        return lambda tick: self._tick(target, tick)
+
+    def _tick(self, target: str, tick: Tick) -> None:
+        if tick.watched_bytes is not None and tick.watched_bytes < self._floor:
+            raise Failed(
+                f"{self._place} ran low ({tick.watched_bytes >> 20} MiB free), so the backup was "
+                f"given up before the VM could be harmed; make room there and try again."
+            )
+        self._done[target] = tick.done_bytes
+        now, done = time.monotonic(), sum(self._done.values())
+        speed = done / (now - self._began) if now > self._began else None
+        self._work.progress(
+            Progress(done, sum(self._sizes.values()), speed, f"{self._phase} {target}")
+        )
+        if now - self._checked >= CHECK_SECONDS:
+            self._checked = now
+            self._work.check()
+            for look in self._more:
+                look()

@@ -1,0 +1,16 @@
+"""Celery's doors to the services of this app."""
+
+from backups.services import look_at_stores as looking
+from backups.services.back_up import back_up as do_backup
+from labpanel.celery import app
+from labpanel.jobs import work
+
+
+@app.task(name="backups.tasks.back_up")
+def back_up(job_id: int) -> None:
+    work.perform(job_id, do_backup)
+
+
+@app.task(name="backups.tasks.look_at_stores", time_limit=110)
+def look_at_stores() -> None:
+    looking.look_at_stores()

@@ -1,0 +1,91 @@
+"""The XML that a backup reads and writes: a domain's disks, libvirt's backup description, and the
+definition that a generation keeps."""
+
+import copy
+from collections.abc import Mapping, Sequence
+from xml.etree import ElementTree
+from xml.etree.ElementTree import Element, SubElement
+
+from labpanel.lib.disks import SourceDisk
+
+
+def _parsed(xml: str) -> Element:
+    # libvirt's own output, and expat refuses entity bombs by itself since 2.4.1.
+    return ElementTree.fromstring(xml)  # noqa: S314
+
+
+def source_disks(xml: str) -> list[SourceDisk]:
+    """Every block device of a domain, in the order of its XML."""
+    root = _parsed(xml)
+    controllers = root.iterfind("devices/controller[@type='scsi']/driver")
+    threads = any(driver.get("iothread") for driver in controllers)
+    return [_disk(element, scsi_iothread=threads) for element in root.iterfind("devices/disk")]
+
+
+def _disk(element: Element, *, scsi_iothread: bool = False) -> SourceDisk:
+    source, driver, target = (element.find(name) for name in ("source", "driver", "target"))
+    attributes: Mapping[str, str] = {} if source is None else source.attrib
+    return SourceDisk(
+        target=target.get("dev", "") if target is not None else "",
+        device=element.get("device", "disk"),
+        kind=element.get("type", "file"),
+        source=attributes.get("file") or attributes.get("dev") or attributes.get("name", ""),
+        format=driver.get("type", "raw") if driver is not None else "raw",
+        iothread=(driver is not None and driver.get("iothread") is not None)
+        or (scsi_iothread and target is not None and target.get("bus") == "scsi"),
+        shareable=element.find("shareable") is not None,
+        read_only=element.find("readonly") is not None,
+        transient=element.find("transient") is not None,
+    )
+
+
+def nvram_path(xml: str) -> str:
+    """Where the domain's UEFI variables lie; empty for BIOS."""
+    element = _parsed(xml).find("os/nvram")
+    return (element.text or "") if element is not None else ""
+
+
+def pull_description(socket: str, scratch: Mapping[str, str]) -> str:
+    """libvirt's <domainbackup> for a pull backup over a unix socket (formatbackup.html).
+
+    `scratch` gives each disk its file for what the guest overwrites meanwhile. Disks are always
+    listed: without a list libvirt takes all, also those that cannot be handled.
+    """
+    root = Element("domainbackup", mode="pull")
+    SubElement(root, "server", transport="unix", socket=socket)
+    disks = SubElement(root, "disks")
+    for target, path in scratch.items():
+        disk = SubElement(disks, "disk", name=target, backup="yes", type="file")
+        SubElement(disk, "driver", type="qcow2")
+        SubElement(disk, "scratch", file=path)
+    return ElementTree.tostring(root, encoding="unicode")
+
+
+def definition(live: str, inactive: str, kept: Sequence[str]) -> str:
+    """The domain XML that a generation keeps: the persistent definition, with the data disks that
+    the backup holds (`kept`, by target), also those that were plugged into the running VM only."""
+    root, now = _parsed(inactive), _parsed(live)
+    devices = root.find("devices")
+    assert devices is not None
+    known = {_disk(element).target for element in devices.iterfind("disk")}
+    for element in now.iterfind("devices/disk"):
+        disk = _disk(element)
+        if disk.target in kept and disk.target not in known:
+            devices.append(_plain(element))
+    for element in devices.findall("disk"):
+        disk = _disk(element)
+        if disk.holds_data and disk.target not in kept:
+            devices.remove(element)
+    return ElementTree.tostring(root, encoding="unicode")
+
+
+def _plain(element: Element) -> Element:
+    """A disk of the live XML without what libvirt adds while it runs."""
+    plain = copy.deepcopy(element)
+    for name in ("alias", "backingStore", "mirror"):
+        for child in plain.findall(name):
+            plain.remove(child)
+    source = plain.find("source")
+    if source is not None:
+        source.attrib.pop("index", None)
+    return plain

@@ -1,0 +1,93 @@
+"""The mover at work where the data is: scripts/mover.py, typed."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from labpanel.adapters.machine import Machine
+from labpanel.adapters.script_session import MOVER, Session
+
+# The script itself gives up after 60 s in which nothing moved; it reports twice a second.
+SILENT = 75
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """How one disk went. `bad` are [first byte, byte after the last] that are not as backed up;
+    `digests` the packed list, `root` one digest over all of it."""
+
+    virtual_bytes: int
+    read_bytes: int
+    written_bytes: int
+    seconds: float
+    bad: list[list[int]]
+    root: str
+    digests: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """How far one disk is. `watched_bytes` are free where `watch` lies."""
+
+    done_bytes: int
+    total_bytes: int
+    watched_bytes: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Export:
+    """An NBD export: its unix socket on the mover's machine, and its name."""
+
+    socket: str
+    name: str
+
+
+class Mover:
+    """Copies and checks disks between NBD exports, one after the other."""
+
+    def __init__(self, machine: Machine) -> None:
+        self.machine = machine
+        self._session = Session(machine, MOVER)
+
+    def __enter__(self) -> "Mover":
+        self._session.__enter__()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._session.close()
+
+    def copy(
+        self, source: Export, target: Export, *, watch: str, told: Callable[[Tick], None]
+    ) -> Moved:
+        """Copy and digest a whole disk onto an empty image."""
+        return self._run(source, told, target=_pair(target), watch=watch, send_digests=True)
+
+    def check(self, source: Export, digests: str, *, told: Callable[[Tick], None]) -> Moved:
+        """Hold the content against the list in the file `digests`; finds every bad block."""
+        return self._run(source, told, digests=digests)
+
+    def restore(
+        self, source: Export, target: Export, digests: str, *, told: Callable[[Tick], None]
+    ) -> Moved:
+        """Copy onto an empty image, refusing at the first block that is not as backed up."""
+        return self._run(source, told, target=_pair(target), digests=digests)
+
+    def _run(self, source: Export, told: Callable[[Tick], None], **more: Any) -> Moved:
+        answer = self._session.call(
+            "disk",
+            deadline=SILENT,
+            told=lambda event: told(_tick(event)),
+            disk=source.name,
+            source=_pair(source),
+            **more,
+        )
+        answer.pop("disk")
+        return Moved(**answer)
+
+
+def _pair(export: Export) -> list[str]:
+    return [export.socket, export.name]
+
+
+def _tick(event: dict[str, Any]) -> Tick:
+    return Tick(event["done_bytes"], event["total_bytes"], event.get("watched_bytes"))

@@ -1,0 +1,219 @@
+"""Makes, serves and looks at disk images on a machine, by qemu-img and qemu-nbd.
+
+Sent to the machine by labpanel.adapters.script_session. Every export lives as long as the panel's
+connection. A file that exists is never written over: an image is made under a name of its own and
+linked to its final name, which fails if that is taken.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from labpanel.adapters.scripts.wire import (
+    Problem,
+    die_with_parent,
+    folder,
+    on_leaving,
+    run,
+    serve,
+)
+
+START_SECONDS = 20
+_state: dict[str, Any] = {"folder": "", "servers": {}, "count": 0}
+
+
+def sockets() -> str:
+    """The private folder for this connection's sockets."""
+    if not _state["folder"]:
+        _state["folder"] = folder()
+        on_leaving(stop_all)
+    return str(_state["folder"])
+
+
+def size(path: str, form: str) -> int:
+    """An image's virtual size in bytes, without taking its lock."""
+    words = ["qemu-img", "info", "-U", "-f", form, "--output=json", "--", path]
+    answer = json.loads(run(words, "unreadable", f"{path} cannot be opened"))
+    return int(answer["virtual-size"])
+
+
+def stamps(paths: list[str]) -> list[list[int]]:
+    """Modification time (ns) and size of each file."""
+    found = [Path(path).stat() for path in paths]
+    return [[status.st_mtime_ns, status.st_size] for status in found]
+
+
+def create(path: str, form: str, virtual_bytes: int) -> None:
+    """Make an empty image under a name that must not exist yet."""
+    os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+    words = ["qemu-img", "create", "-q", "-f", form, "--", path, str(virtual_bytes)]
+    run(words, "create", f"{path} could not be made")
+
+
+def serve_image(
+    name: str, path: str, form: str, *, writable: bool, compress: bool = False, shared: int = 16
+) -> str:
+    """Export an image as `name` on a unix socket of its own; its path."""
+    _state["count"] += 1
+    socket = f"{sockets()}/{_state['count']}"
+    words = ["qemu-nbd", "-t", "-k", socket, "-x", name, f"--shared={shared}"]
+    if writable:
+        words += ["--cache=writeback", "--aio=threads", "--discard=unmap"]
+    else:
+        words += ["-r", "--aio=threads"]
+    node: dict[str, Any] = {"driver": form, "file.driver": "file", "file.filename": path}
+    if form == "raw":
+        node = {"driver": "raw", "file.driver": _protocol(path), "file.filename": path}
+    if not writable:
+        # A VM that starts meanwhile must win: no lock is held, and the panel sees the start.
+        node["force-share"] = "on"
+    if compress:
+        node = {"driver": "compress", **{f"file.{key}": value for key, value in node.items()}}
+    options = ",".join(f"{key}={_escaped(str(value))}" for key, value in node.items())
+    with open(f"{socket}.log", "wb") as log:  # noqa: PTH123 - a pipe would fill up and block it
+        server = subprocess.Popen(
+            [*words, "--image-opts", options],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            preexec_fn=die_with_parent,
+        )
+    _await(server, socket, path)
+    _state["servers"][socket] = server
+    return socket
+
+
+def _protocol(path: str) -> str:
+    return "host_device" if Path(path).is_block_device() else "file"
+
+
+def _escaped(value: str) -> str:
+    return value.replace(",", ",,")  # QEMU's option syntax doubles a comma
+
+
+def _await(server: "subprocess.Popen[bytes]", socket: str, path: str) -> None:
+    until = time.monotonic() + START_SECONDS
+    while not Path(socket).exists():
+        if server.poll() is not None or time.monotonic() > until:
+            server.kill()
+            server.wait()
+            text = Path(f"{socket}.log").read_text("utf-8", "replace").strip() or "no answer"
+            code = "locked" if "lock" in text else "unreadable"
+            raise Problem(code, f"{path} cannot be opened: {text.splitlines()[0]}")
+        time.sleep(0.01)
+
+
+def stop(socket: str) -> None:
+    """End one export; qemu-nbd writes out what it holds before it goes."""
+    server = _state["servers"].pop(socket)
+    server.terminate()
+    try:
+        server.wait(timeout=120)
+    except subprocess.TimeoutExpired:
+        server.kill()
+        raise Problem("stuck", "qemu-nbd did not finish writing within 120 s.") from None
+    Path(socket).unlink(missing_ok=True)
+
+
+def stop_all() -> None:
+    for server in _state["servers"].values():
+        server.terminate()
+    _state["servers"].clear()
+
+
+def check(path: str, form: str) -> None:
+    """`qemu-img check` of a qcow2 image: 0 is clean, 3 only leaked clusters."""
+    words = ["qemu-img", "check", "-q", "-f", form, "--", path]
+    run(words, "damaged", f"{path} is damaged", ok=(0, 3))
+
+
+def place(partial: str, path: str) -> None:
+    """Give a finished image its name; refused if that name is taken."""
+    with open(partial, "rb") as file:  # noqa: PTH123 - os.fsync wants the descriptor
+        os.fsync(file.fileno())
+    try:
+        os.link(partial, path)
+    except FileExistsError:
+        raise Problem("exists", f"{path} exists already; nothing was written over it.") from None
+    Path(partial).unlink()
+    handle = os.open(Path(path).parent, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def remove(paths: list[str]) -> list[str]:
+    """Remove files that the panel made and wrote down as its own; those that were there."""
+    gone = []
+    for path in paths:
+        if Path(path).exists():
+            Path(path).unlink()
+            gone.append(path)
+    return gone
+
+
+def room(path: str) -> dict[str, Any]:
+    """The nearest existing folder of `path`, its file system's free bytes and number."""
+    here = Path(path)
+    while not here.is_dir():
+        here = here.parent
+    usage = shutil.disk_usage(here)
+    return {
+        "path": str(here),
+        "available_bytes": usage.free,
+        "size_bytes": usage.total,
+        "device": here.stat().st_dev,
+        "writable": os.access(here, os.W_OK),
+    }
+
+
+def existing(paths: list[str]) -> list[str]:
+    return [path for path in paths if Path(path).exists()]
+
+
+def domain_folder(domain_id: int) -> str:
+    """libvirt's private folder of a running domain, where QEMU may make a socket under any user
+    and AppArmor profile (virt-aa-helper allows it). Empty if there is none."""
+    found = sorted(Path("/var/lib/libvirt/qemu").glob(f"domain-{domain_id}-*"))
+    return str(found[0]) if found else ""
+
+
+def read_file(path: str) -> str:
+    """A small file (NVRAM), as hexadecimal digits."""
+    return Path(path).read_bytes().hex()
+
+
+def write_file(path: str, content: str) -> None:
+    """Make a small file; refused if it exists."""
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(handle, "wb") as file:
+        file.write(bytes.fromhex(content))
+        os.fsync(file.fileno())
+
+
+VERBS: dict[str, Callable[..., Any]] = {
+    "sockets": sockets,
+    "size": size,
+    "stamps": stamps,
+    "create": create,
+    "serve": serve_image,
+    "stop": stop,
+    "check": check,
+    "place": place,
+    "remove": remove,
+    "room": room,
+    "existing": existing,
+    "domain_folder": domain_folder,
+    "read_file": read_file,
+    "write_file": write_file,
+}
+
+
+def main() -> None:
+    serve(VERBS)

@@ -1,0 +1,151 @@
+"""The conversation between the panel and a script of ours on a machine. Standard library only.
+
+The script's source arrives on standard input, then one JSON object a line: `{"verb", …}` in,
+`{"ok": …}`, `{"error": {"code", "sentence"}}` or `{"event", …}` out. `{"verb": "ping"}` only says
+that the panel is still there. When standard input ends, or is silent for SILENT_SECONDS (a cut
+cable ends nothing by itself), the script ends, and its children with it: nothing lingers.
+"""
+
+import ctypes
+import json
+import os
+import queue
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+SILENT_SECONDS = 45
+_PR_SET_PDEATHSIG = 1  # linux/prctl.h
+
+_lock = threading.Lock()
+_requests: "queue.Queue[dict[str, Any] | None]" = queue.Queue()
+_heard = [time.monotonic()]
+_libc = ctypes.CDLL(None)
+_leaving: list[Callable[[], None]] = []
+
+
+class Problem(Exception):
+    """An answer that is a no. `code` is a word for the panel, the sentence is for the user."""
+
+    def __init__(self, code: str, sentence: str) -> None:
+        super().__init__(sentence)
+        self.code = code
+        self.sentence = sentence
+
+
+def say(message: dict[str, Any]) -> None:
+    """One line to the panel. A panel that is gone ends the script."""
+    line = json.dumps(message) + "\n"
+    try:
+        with _lock:
+            sys.stdout.write(line)
+            sys.stdout.flush()
+    except OSError:
+        leave(1)
+
+
+def leave(status: int) -> None:
+    """End at once, from any thread, cleaning up what was registered."""
+    while _leaving:
+        try:
+            _leaving.pop()()
+        except Exception as error:  # noqa: BLE001 - on the way out every cleaning must get its turn
+            print(error, file=sys.stderr)
+    os._exit(status)
+
+
+def on_leaving(clean: Callable[[], None]) -> None:
+    _leaving.append(clean)
+
+
+def die_with_parent() -> None:
+    """For preexec_fn: a child is killed when this script is, even by SIGKILL."""
+    _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def run(words: list[str], code: str, what: str, *, ok: tuple[int, ...] = (0,)) -> str:
+    """Run a tool to its end and give its standard output; a failure is a Problem."""
+    try:
+        done = subprocess.run(
+            words,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            check=False,
+            preexec_fn=die_with_parent,
+        )
+    except FileNotFoundError as error:
+        raise Problem("missing-tool", f"{words[0]} is not installed.") from error
+    if done.returncode not in ok:
+        text = (done.stderr or done.stdout).decode("utf-8", "replace").strip()
+        last = text.splitlines()[-1] if text else f"status {done.returncode}"
+        raise Problem(code, f"{what}: {last}")
+    return done.stdout.decode("utf-8", "replace")
+
+
+def folder() -> str:
+    """A private folder for sockets, short because a socket's path holds 107 bytes (unix(7)),
+    removed when the script ends."""
+    base = "/run" if os.access("/run", os.W_OK) else None
+    path = tempfile.mkdtemp(prefix="labpanel-", dir=base)
+
+    def clean() -> None:
+        for entry in Path(path).iterdir():
+            entry.unlink()
+        Path(path).rmdir()
+
+    on_leaving(clean)
+    return path
+
+
+def requests() -> Iterator[dict[str, Any]]:
+    """What the panel asks, until it says goodbye."""
+    while True:
+        request = _requests.get()
+        if request is None:
+            return
+        yield request
+
+
+def serve(verbs: dict[str, Callable[..., Any]]) -> None:
+    """Answer one request after the other until the panel goes."""
+    listen()
+    for request in requests():
+        name = request.pop("verb")
+        try:
+            say({"ok": verbs[name](**request)})
+        except Problem as problem:
+            say({"error": {"code": problem.code, "sentence": problem.sentence}})
+        except OSError as error:
+            what = f"{error.strerror}: {error.filename}" if error.filename else str(error)
+            code = {28: "full", 30: "read-only", 122: "full"}.get(error.errno or 0, "os")
+            say({"error": {"code": code, "sentence": what}})
+    leave(0)
+
+
+def listen() -> None:
+    """Start reading standard input and minding its silence. From then on the script ends by
+    itself when the panel does."""
+    threading.Thread(target=_read, daemon=True).start()
+    threading.Thread(target=_mind, daemon=True).start()
+
+
+def _read() -> None:
+    for line in sys.stdin.buffer:
+        _heard[0] = time.monotonic()
+        request = json.loads(line)
+        if request["verb"] != "ping":
+            _requests.put(request)
+    leave(0)
+
+
+def _mind() -> None:
+    while True:
+        time.sleep(1)
+        if time.monotonic() - _heard[0] > SILENT_SECONDS:
+            leave(2)

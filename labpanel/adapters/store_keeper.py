@@ -1,0 +1,136 @@
+"""A store's minder at work on the store's machine: scripts/keeper.py, typed."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from labpanel.adapters.machine import Machine
+from labpanel.adapters.script_session import KEEPER, Session
+
+SHORT, LONG = 20, 120
+# Hashing and qemu-img check say nothing until one file is through.
+SILENT = 3600
+
+Told = Callable[[dict[str, Any]], None]
+
+
+class Keeper:
+    """One store for one piece of work. Raises ScriptRefused with the keeper's own sentence."""
+
+    def __init__(self, machine: Machine, path: str, panel_id: str, store_id: str = "") -> None:
+        self.machine = machine
+        self.path = path
+        self._panel_id = panel_id
+        self._store_id = store_id
+        self._session = Session(machine, KEEPER)
+
+    def __enter__(self) -> "Keeper":
+        self._session.__enter__()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._session.close()
+
+    def init(self, *, take_over: bool = False) -> dict[str, Any]:
+        """Make or open the store: `{"store_id", "available_bytes", "size_bytes", …}`."""
+        answer: dict[str, Any] = self._session.call(
+            "init", deadline=SHORT, store=self.path, panel_id=self._panel_id, take_over=take_over
+        )
+        return answer
+
+    def look(self) -> dict[str, Any]:
+        """Room, `generations` (`{"key", "vm_uuid", "manifest" and/or "damage"}`) and `partials`."""
+        answer: dict[str, Any] = self._session.call("look", deadline=LONG, **self._whole())
+        return answer
+
+    def begin(self, vm_uuid: str, key: str, disks: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+        """Make the partial generation; target → path of its empty image."""
+        answer: dict[str, str] = self._session.call(
+            "begin", deadline=LONG, vm_uuid=vm_uuid, key=key, disks=list(disks), **self._whole()
+        )
+        return answer
+
+    def put_digests(
+        self, vm_uuid: str, key: str, target: str, virtual_bytes: int, packed: str
+    ) -> dict[str, str]:
+        answer: dict[str, str] = self._session.call(
+            "put_digests",
+            deadline=LONG,
+            store=self.path,
+            vm_uuid=vm_uuid,
+            key=key,
+            target=target,
+            virtual_bytes=virtual_bytes,
+            packed=packed,
+        )
+        return answer
+
+    def finish(
+        self, vm_uuid: str, key: str, manifest: Mapping[str, Any], files: Mapping[str, str]
+    ) -> dict[str, Any]:
+        """Check, hash, sync, write the manifest and give the generation its name."""
+        answer: dict[str, Any] = self._session.call(
+            "finish",
+            deadline=SILENT,
+            store=self.path,
+            vm_uuid=vm_uuid,
+            key=key,
+            manifest=dict(manifest),
+            files=dict(files),
+        )
+        return answer
+
+    def drop(self, vm_uuid: str, key: str) -> bool:
+        dropped: bool = self._session.call(
+            "drop",
+            deadline=LONG,
+            store=self.path,
+            vm_uuid=vm_uuid,
+            key=key,
+            panel_id=self._panel_id,
+        )
+        return dropped
+
+    def manifest(self, vm_uuid: str, key: str) -> dict[str, Any] | None:
+        answer: dict[str, Any] | None = self._of("manifest", vm_uuid, key)
+        return answer
+
+    def read_text(self, vm_uuid: str, key: str, name: str) -> str:
+        answer: str = self._of("read_text", vm_uuid, key, name=name)
+        return answer
+
+    def rehash(self, vm_uuid: str, key: str, files: Mapping[str, str], told: Told) -> list[str]:
+        """Level 1: sentences on the files that are not what was written."""
+        answer: list[str] = self._session.call(
+            "rehash",
+            deadline=LONG,
+            told=told,
+            store=self.path,
+            vm_uuid=vm_uuid,
+            key=key,
+            files=dict(files),
+        )
+        return answer
+
+    def serve(self, name: str, path: str, *, writable: bool) -> str:
+        """Export one image of a generation; the socket's path on the store's machine."""
+        socket: str = self._session.call(
+            "serve",
+            deadline=LONG,
+            name=name,
+            path=path,
+            form="qcow2",
+            writable=writable,
+            compress=writable,
+        )
+        return socket
+
+    def stop(self, socket: str) -> None:
+        self._session.call("stop", deadline=150, socket=socket)
+
+    def _whole(self) -> dict[str, Any]:
+        return {"store": self.path, "panel_id": self._panel_id, "store_id": self._store_id}
+
+    def _of(self, verb: str, vm_uuid: str, key: str, **more: Any) -> Any:
+        return self._session.call(
+            verb, deadline=SHORT, store=self.path, vm_uuid=vm_uuid, key=key, **more
+        )
