@@ -31,8 +31,8 @@ def _seeded(layout: Layout) -> Path:
 def _copy_disks(layout: Layout, guest: Guest, cache: Path) -> None:
     """Copy the guest's images into the host, each in one step."""
     script = (
-        'test -e "$2" || { cp --sparse=always "$1" "$2.partial" && '
-        'chmod 600 "$2.partial" && mv "$2.partial" "$2"; }'
+        'part="$2.$$.partial"; test -e "$2" || { cp --sparse=always "$1" "$part" && '
+        'chmod 600 "$part" && mv "$part" "$2"; }'
     )
     host = layout.host(FIRST_HOST)
     for disk in guest.disks:
