@@ -98,9 +98,7 @@ def test_two_labs_side_by_side_and_down_leaves_nothing(lab: Lab, spare: Lab) -> 
 
 
 @pytest.mark.parametrize("seconds", [0.3, 0.7, 2.0])
-def test_a_killed_up_is_finished_by_the_next_and_removed_by_down(
-    spare: Lab, seconds: float
-) -> None:
+def test_a_killed_up_is_finished_or_removed(spare: Lab, seconds: float) -> None:
     words = [sys.executable, "-m", "lab", "up", "--name", spare.name]
     with subprocess.Popen(words, cwd=REPOSITORY, start_new_session=True) as process:
         time.sleep(seconds)
@@ -296,5 +294,5 @@ def test_what_is_wrong_is_said_in_one_sentence(lab: Lab) -> None:
         _ = Lab.load("nosuch").layout
     with pytest.raises(LabError, match="can't be called"):
         Lab.load("../evil")
-    with pytest.raises(LabError, match="not booted|no answer|failed"):
+    with pytest.raises(LabError, match="failed"):
         agent.ask(lab.layout.host("alpha"), "store", "guest-ping")
