@@ -33,6 +33,9 @@ class Host(models.Model):
     cpu_count = models.PositiveIntegerField(null=True, blank=True)
     memory_bytes = models.BigIntegerField(null=True, blank=True)
     boot_id = models.CharField(max_length=40, blank=True)
+    real_paths = models.JSONField(
+        default=dict, blank=True, help_text="paths of images that lead through links → real ones"
+    )
     missing = models.JSONField(
         default=list, blank=True, help_text='[{"what", "why", "command"}] still to be installed'
     )

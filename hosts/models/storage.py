@@ -38,6 +38,9 @@ class FileSystem(models.Model):
 
     host = models.ForeignKey(Host, on_delete=models.CASCADE, related_name="file_systems")
     mount_point = models.TextField()
+    other_mount_points = models.JSONField(
+        default=list, blank=True, help_text="bind mounts and subvolumes of the same"
+    )
     source = models.TextField(help_text="/dev/sda1, /dev/mapper/…, a pool's name")
     fstype = models.CharField(max_length=32)
     options = models.TextField(blank=True)

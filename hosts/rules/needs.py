@@ -1,0 +1,64 @@
+"""What a host still lacks, why it is wanted, and the command that installs it."""
+
+from typing import Protocol
+
+
+class Tools(Protocol):
+    """As labpanel.adapters.host_facts.Tools gives them."""
+
+    @property
+    def libvirt_socket(self) -> str: ...
+    @property
+    def libvirt_allowed(self) -> bool: ...
+    @property
+    def qemu_img(self) -> bool: ...
+    @property
+    def qemu_nbd(self) -> bool: ...
+    @property
+    def smartctl(self) -> bool: ...
+    @property
+    def nbd(self) -> bool: ...
+    @property
+    def user(self) -> str: ...
+
+
+def missing(tools: Tools) -> list[dict[str, str]]:
+    """`[{"what", "why", "command"}]`, the most important first. Commands are Debian's."""
+    wanted = (
+        (bool(tools.libvirt_socket), "libvirt", "it runs the VMs", "libvirt-daemon-system"),
+        (
+            tools.qemu_img and tools.qemu_nbd,
+            "qemu-img and qemu-nbd",
+            "backups and moves read and write images with them",
+            "qemu-utils",
+        ),
+        (tools.nbd, "Python's nbd module", "backups read disks through it", "python3-libnbd"),
+        (tools.smartctl, "smartctl", "it reads the drives' health", "smartmontools"),
+    )
+    sudo = "" if tools.user == "root" else "sudo "
+    lacks = [
+        {"what": what, "why": why, "command": f"{sudo}apt install {package}"}
+        for there, what, why, package in wanted
+        if not there
+    ]
+    if tools.libvirt_socket and not tools.libvirt_allowed:
+        lacks.insert(0, _no_access(tools.user))
+    return lacks
+
+
+def without_python() -> list[dict[str, str]]:
+    return [
+        {
+            "what": "Python 3",
+            "why": "the panel's look at the host runs in it",
+            "command": "apt install python3",
+        }
+    ]
+
+
+def _no_access(user: str) -> dict[str, str]:
+    return {
+        "what": "access to libvirt",
+        "why": f"the user {user} may not open its socket",
+        "command": f"sudo usermod -aG libvirt {user}",
+    }

@@ -1,0 +1,324 @@
+"""What this machine is: kernel, file systems with the drives below them, tools.
+
+Sent to a host on standard input; the standard library alone, only reading. Arguments are paths
+of images whose links are to be followed. Prints one JSON object (labpanel/adapters/host_facts.py
+gives it types). Nothing here can hang for longer than a few seconds: whatever touches a file
+system does so in a child, which is left behind when it hangs in the kernel.
+"""
+
+import ctypes
+import importlib.util
+import json
+import os
+import pwd
+import select
+import shutil
+import signal
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+LOOK_SECONDS = 3.0
+WHOLE_SECONDS = 12
+CHILD_NAME = b"labpanel-look"  # at most 15 bytes (prctl(2), PR_SET_NAME)
+_PR_SET_NAME = 15
+_MAX_DEPTH = 12  # a loop on a file on a loop …
+
+# File systems without a device that hold data all the same.
+KEPT_WITHOUT_DEVICE = {"zfs", "nfs", "nfs4", "cifs", "smb3", "ceph", "9p", "virtiofs", "bcachefs"}
+# Media that only look like disks: snaps, CDs.
+LEFT_OUT = {"squashfs", "iso9660", "udf", "erofs"}
+FUSE_KEPT = {"fuse.glusterfs", "fuse.mergerfs", "fuse.sshfs", "fuse.ceph", "fuseblk"}
+SOCKETS = ("/run/libvirt/libvirt-sock", "/run/libvirt/virtqemud-sock")
+PROGRAMS = ("qemu-img", "qemu-nbd", "smartctl")
+SBIN = "/usr/local/sbin:/usr/sbin:/sbin"
+
+
+def read(path: str | Path, default: str = "") -> str:
+    try:
+        return Path(path).read_text("utf-8", "replace").strip()
+    except OSError:
+        return default
+
+
+def kept(fstype: str, on_devices: set[str]) -> bool:
+    if fstype in LEFT_OUT:
+        return False
+    return fstype in on_devices | KEPT_WITHOUT_DEVICE | FUSE_KEPT
+
+
+def unescaped(word: str) -> str:
+    """mountinfo writes space, tab, newline and backslash as octal (proc(5))."""
+    for escaped, plain in (("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\")):
+        word = word.replace(escaped, plain)
+    return word
+
+
+def merged(mount: str, superblock: str) -> str:
+    """One list of options; read-only if either of the two is."""
+    words = list(dict.fromkeys([*mount.split(","), *superblock.split(",")]))
+    if "ro" in words and "rw" in words:
+        words.remove("rw")
+    return ",".join(words)
+
+
+def mounts() -> list[dict[str, Any]]:
+    """Real file systems, each once: further mounts of the same device are `also_at`."""
+    lines = read("/proc/filesystems").splitlines()
+    on_devices = {line.strip() for line in lines if not line.startswith("nodev")}
+    found: dict[str, dict[str, Any]] = {}
+    for line in read("/proc/self/mountinfo").splitlines():
+        head, _, tail = line.partition(" - ")
+        first, last = head.split(), tail.split()
+        if len(last) < 3 or not kept(last[0], on_devices):
+            continue
+        mount = {
+            "mount_point": unescaped(first[4]),
+            "root": unescaped(first[3]),
+            "device": first[2],
+            "fstype": last[0],
+            "source": unescaped(last[1]),
+            "options": merged(first[5], last[2]),
+        }
+        add(found, mount)
+    return list(found.values())
+
+
+def add(found: dict[str, dict[str, Any]], mount: dict[str, Any]) -> None:
+    """The mount of the file system's own root stands for it; else the first one."""
+    if mount["device"].startswith("0:") and mount["fstype"] != "btrfs":
+        key = mount["device"] + mount["source"]
+    else:
+        key = mount["device"]
+    known = found.setdefault(key, {**mount, "also_at": []})
+    if known["mount_point"] == mount["mount_point"]:
+        return
+    if mount["root"] == "/" and known["root"] != "/":
+        others = [*known["also_at"], known["mount_point"]]
+        found[key] = {**mount, "also_at": others}
+    elif mount["mount_point"] not in known["also_at"]:
+        known["also_at"].append(mount["mount_point"])
+
+
+def look_all(jobs: dict[str, Any]) -> dict[str, Any]:
+    """Run each job (a function without arguments) in a child; None for one that hangs or fails."""
+    results: dict[str, Any] = dict.fromkeys(jobs)
+    pipes = {}
+    for name, job in jobs.items():
+        pipe, child_end = os.pipe()
+        pid = os.fork()
+        if pid == 0:
+            answer_through(child_end, job)
+        os.close(child_end)
+        pipes[pipe] = (name, pid, b"")
+    until = time.monotonic() + LOOK_SECONDS
+    while pipes:
+        ready = select.select(list(pipes), [], [], max(0.0, until - time.monotonic()))[0]
+        if not ready:
+            break
+        for pipe in ready:
+            name, pid, data = pipes[pipe]
+            chunk = os.read(pipe, 65536)
+            if chunk:
+                pipes[pipe] = (name, pid, data + chunk)
+                continue
+            del pipes[pipe]
+            os.close(pipe)
+            os.waitpid(pid, 0)
+            results[name] = json.loads(data) if data else None
+    for _, pid, _ in pipes.values():
+        os.kill(pid, signal.SIGKILL)  # it dies when the kernel lets it
+    return results
+
+
+def answer_through(pipe: int, job: Any) -> None:
+    """In the child: nothing of the parent's stays open, or its reader would wait for us."""
+    ctypes.CDLL(None).prctl(_PR_SET_NAME, CHILD_NAME, 0, 0, 0)
+    for number in range(256):
+        if number != pipe:
+            try:
+                os.close(number)
+            except OSError:
+                pass  # was not open
+    try:
+        os.write(pipe, json.dumps(job()).encode())
+    finally:
+        os._exit(0)
+
+
+def hung_before() -> bool:
+    """A child of an earlier look still hangs: asking again would only add another."""
+    return any(read(path) == CHILD_NAME.decode() for path in Path("/proc").glob("[0-9]*/comm"))
+
+
+def space(mount_point: str) -> dict[str, int]:
+    status = os.statvfs(mount_point)
+    return {
+        "size": status.f_blocks * status.f_frsize,
+        "used": (status.f_blocks - status.f_bfree) * status.f_frsize,
+        "available": status.f_bavail * status.f_frsize,
+    }
+
+
+def real(path: str) -> dict[str, Any]:
+    return {"path": os.path.realpath(path), "exists": os.path.exists(path)}  # noqa: PTH110
+
+
+def device_of(path: str) -> str:
+    """maj:min of the file system that holds `path`, or of the device that `path` is."""
+    status = os.stat(path)  # noqa: PTH116
+    number = status.st_rdev or status.st_dev
+    return f"{os.major(number)}:{os.minor(number)}"
+
+
+def below(number: str, source: str, depth: int = 0) -> list[dict[str, str]]:
+    """The devices under maj:min, from the partition or volume down to the drives."""
+    folder = Path(f"/sys/dev/block/{number}")
+    if depth > _MAX_DEPTH:
+        return []
+    if not folder.exists():
+        return [node for device in members(source) for node in below(device, "", depth + 1)]
+    folder = folder.resolve()
+    name, lower = folder.name, [path.name for path in (folder / "slaves").glob("*")]
+    node = {"name": name, "type": kind(folder), "label": read(folder / "dm/name")}
+    chain = [node]
+    for slave in lower:
+        chain += below(read(f"/sys/class/block/{slave}/dev"), "", depth + 1)
+    if (folder / "partition").exists():
+        chain += below(read(folder.parent / "dev"), "", depth + 1)
+    elif node["type"] == "loop":
+        node["label"] = read(folder / "loop/backing_file")
+        chain += below_file(node["label"], depth + 1)
+    return chain
+
+
+def below_file(path: str, depth: int) -> list[dict[str, str]]:
+    try:
+        return below(device_of(path), "", depth)
+    except OSError:
+        return []  # the file lies in another mount namespace, or was unlinked
+
+
+def members(source: str) -> list[str]:
+    """maj:min of each device of a btrfs whose `source` is one of them."""
+    if not source.startswith("/dev/"):
+        return []
+    own = Path(source).resolve().name
+    for folder in Path("/sys/fs/btrfs").glob("*-*/devices"):
+        names = [path.name for path in folder.iterdir()]
+        if own in names:
+            return [read(f"/sys/class/block/{name}/dev") for name in names]
+    return [read(f"/sys/class/block/{own}/dev")]
+
+
+def kind(folder: Path) -> str:
+    """partition, loop, md, LVM, LUKS, device-mapper or drive."""
+    if (folder / "partition").exists():
+        return "partition"
+    if (folder / "loop").exists():
+        return "loop"
+    if (folder / "md").exists():
+        return "md"
+    prefix = read(folder / "dm/uuid").partition("-")[0]
+    if prefix:
+        return {"LVM": "lvm", "CRYPT": "luks"}.get(prefix, "dm")
+    return "drive" if is_drive(folder) else "other"
+
+
+def is_drive(folder: Path) -> bool:
+    """A real drive: it stands on a bus, and is no CD, floppy or network block device."""
+    name = folder.name
+    return (folder / "device").exists() and not name.startswith(("sr", "fd", "nbd", "zram", "ram"))
+
+
+def drives() -> list[dict[str, Any]]:
+    found = []
+    for folder in Path("/sys/block").iterdir():
+        sectors = int(read(folder / "size", "0") or 0)
+        if is_drive(folder) and sectors:
+            found.append(drive(folder.resolve(), sectors))
+    return sorted(found, key=lambda one: str(one["name"]))
+
+
+def drive(folder: Path, sectors: int) -> dict[str, Any]:
+    """Serial and WWN from udev's database, which asked the drive itself, else from sysfs."""
+    known = udev(read(folder / "dev"))
+    device = folder / "device"
+    return {
+        "name": folder.name,
+        "size": sectors * 512,  # sysfs counts in 512 bytes whatever the drive's own
+        "rotational": read(folder / "queue/rotational") == "1",
+        "model": known.get("ID_MODEL", "").replace("_", " ").strip() or read(device / "model"),
+        "serial": known.get("ID_SERIAL_SHORT")
+        or read(device / "serial")
+        or read(folder / "serial"),
+        "wwn": known.get("ID_WWN_WITH_EXTENSION")
+        or known.get("ID_WWN")
+        or read(folder / "wwid")
+        or read(device / "wwid"),
+    }
+
+
+def udev(number: str) -> dict[str, str]:
+    lines = read(f"/run/udev/data/b{number}").splitlines()
+    pairs = (line[2:].partition("=") for line in lines if line.startswith("E:"))
+    return {key: value for key, _, value in pairs}
+
+
+def tools() -> dict[str, Any]:
+    path = os.environ.get("PATH", "") + ":" + SBIN
+    found: dict[str, Any] = {name: shutil.which(name, path=path) or "" for name in PROGRAMS}
+    sockets = [name for name in SOCKETS if Path(name).is_socket()]
+    found["libvirt_socket"] = sockets[0] if sockets else ""
+    found["libvirt_allowed"] = bool(sockets) and os.access(sockets[0], os.R_OK | os.W_OK)
+    found["nbd"] = importlib.util.find_spec("nbd") is not None
+    found["user"] = pwd.getpwuid(os.geteuid()).pw_name
+    return found
+
+
+def memory_bytes() -> int:
+    for line in read("/proc/meminfo").splitlines():
+        if line.startswith("MemTotal:"):
+            return int(line.split()[1]) * 1024
+    return 0
+
+
+def facts(images: list[str]) -> dict[str, Any]:
+    file_systems, hung = mounts(), hung_before()
+    jobs: dict[str, Any] = {
+        f"m{i}": lambda place=mount["mount_point"]: space(place)
+        for i, mount in enumerate(file_systems)
+    }
+    if images:
+        jobs["images"] = lambda: {path: real(path) for path in images}
+    jobs = {name: job for name, job in jobs.items() if not hung or local(name, file_systems)}
+    jobs["below"] = lambda: [below(mount["device"], mount["source"]) for mount in file_systems]
+    seen = look_all(jobs)
+    for i, mount in enumerate(file_systems):
+        mount["space"] = seen.get(f"m{i}")
+        mount["below"] = (seen.get("below") or [[]] * len(file_systems))[i]
+    uname = os.uname()
+    return {
+        "kernel": uname.release,
+        "hostname": uname.nodename,
+        "machine": uname.machine,
+        "boot_id": read("/proc/sys/kernel/random/boot_id"),
+        "cpus": os.cpu_count() or 1,
+        "memory_bytes": memory_bytes(),
+        "mounts": file_systems,
+        "drives": drives(),
+        "tools": tools(),
+        "real_paths": seen.get("images") or {},
+        "hung": hung,
+    }
+
+
+def local(job: str, file_systems: list[dict[str, Any]]) -> bool:
+    """Whether a look can't hang on a network: then it may be tried although another hangs."""
+    return job.startswith("m") and not file_systems[int(job[1:])]["device"].startswith("0:")
+
+
+if __name__ == "__main__":
+    signal.alarm(WHOLE_SECONDS)
+    print(json.dumps(facts(sys.argv[1:])))
