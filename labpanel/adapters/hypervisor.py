@@ -4,6 +4,7 @@ The host's libvirt socket is forwarded over the panel's one SSH connection, so t
 `qemu+unix:///system?socket=…`: no second SSH, no second place for keys.
 """
 
+import atexit
 import contextlib
 import hashlib
 import json
@@ -14,19 +15,20 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from django.conf import settings
 
 from labpanel.adapters.errors import AdapterError, Missing, Refused, TimedOut, Unreachable
-from labpanel.adapters.machine import Machine, end
+from labpanel.adapters.file_lock import locked
+from labpanel.adapters.machine import Machine, close_pipes, end, listens
 from labpanel.lib.shapes import Endpoint
 
 OPEN_SECONDS = 8
-# virErrorNumber (libvirt/virterror.h) → what it means to us
-_GONE = {38, 39, 88}  # SYSTEM_ERROR, RPC, INTERNAL keep-alive: the connection is not usable
-_NO_DOMAIN = 42
+IDLE_SECONDS = 120
+_NO_DOMAIN = 42  # VIR_ERR_NO_DOMAIN (libvirt/virterror.h)
 
 
 class Hypervisor:
@@ -45,7 +47,7 @@ class Hypervisor:
         self._number += 1
         request = {"id": self._number, "call": name, "args": arguments}
         try:
-            assert process is not None and process.stdin is not None  # noqa: S101 - for mypy
+            assert process is not None and process.stdin is not None
             process.stdin.write(json.dumps(request).encode() + b"\n")
             process.stdin.flush()
         except OSError as error:
@@ -57,10 +59,7 @@ class Hypervisor:
         if self._process is not None:
             process, self._process = self._process, None
             end(process, grace=0.2)
-            for pipe in (process.stdin, process.stdout):
-                with contextlib.suppress(OSError):
-                    if pipe is not None:
-                        pipe.close()
+            close_pipes(process)
         self._buffer = b""
 
     def uri(self) -> str:
@@ -80,7 +79,8 @@ class Hypervisor:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
-            env={**os.environ, "PYTHONPATH": str(settings.BASE_DIR)},
+            # One arena: the child has two threads and should stay small (mallopt(3)).
+            env={**os.environ, "PYTHONPATH": str(settings.BASE_DIR), "MALLOC_ARENA_MAX": "1"},
             start_new_session=True,
         )
         greeting = self._read(OPEN_SECONDS, "open")
@@ -93,19 +93,31 @@ class Hypervisor:
         return self._process
 
     def _forwarded(self) -> Path:
-        """A local socket that leads to libvirt's; made again when the master was replaced."""
+        """A local socket that leads to libvirt's, shared by all of the panel's processes.
+
+        It is named after the very master that made it, so that one of a master that is gone is
+        never taken for good.
+        """
+        self.machine.ensure_master()
         master = self.machine.channel.control_path
-        digest = hashlib.sha256(f"{master} {self.endpoint.libvirt_socket}".encode()).hexdigest()
-        local = Path(settings.RUNTIME_DIR) / f"v-{digest[:12]}"
-        self.machine.argv(["true"])  # opens the master if it is gone
-        fresh = local.exists() and local.stat().st_mtime >= master.stat().st_mtime
-        if not fresh:
-            local.unlink(missing_ok=True)
-            self.machine.forward_to(local, self.endpoint.libvirt_socket)
-        return local
+        with locked(master.with_suffix(".forward"), OPEN_SECONDS, "The tunnel to libvirt"):
+            try:
+                status = master.stat()
+            except FileNotFoundError as gone:
+                raise Unreachable(f"The connection to {self.endpoint.name} broke.") from gone
+            family = _digest(f"{master} {self.endpoint.libvirt_socket}")
+            name = f"v-{family}-{_digest(f'{status.st_ino} {status.st_mtime_ns}')}"
+            local = master.with_name(name)
+            if not listens(local):
+                for stale in master.parent.glob(f"v-{family}-*"):
+                    stale.unlink(missing_ok=True)
+                with contextlib.suppress(AdapterError):  # a master forgets no forward by itself
+                    self.machine.cancel_forward_to(local, self.endpoint.libvirt_socket)
+                self.machine.forward_to(local, self.endpoint.libvirt_socket)
+            return local
 
     def _read(self, deadline: float, what: str) -> dict[str, Any]:
-        assert self._process is not None and self._process.stdout is not None  # noqa: S101
+        assert self._process is not None and self._process.stdout is not None
         stream = self._process.stdout.fileno()
         until = time.monotonic() + deadline
         while b"\n" not in self._buffer:
@@ -130,39 +142,82 @@ class Hypervisor:
             return answer["ok"]
         code, message = answer["error"]["code"], answer["error"]["message"]
         detail = f"{name}: {json.dumps(answer['error'])}"
-        if code in _GONE:
+        if not answer["error"]["alive"]:
             self.close()
+            sentence = f"The connection to libvirt on {self.endpoint.name} broke: {message}"
+            raise Unreachable(sentence, detail)
         error: type[AdapterError] = Missing if code == _NO_DOMAIN else Refused
         raise error(f"libvirt on {self.endpoint.name} refused `{name}`: {message}", detail)
 
 
 class Pool:
-    """One kept connection for each host, for the many short calls; a lock for each."""
+    """One kept connection for each host, for the many short reads; a lock for each."""
 
     def __init__(self) -> None:
         self._guard = threading.Lock()
-        self._kept: dict[Endpoint, tuple[threading.Lock, Hypervisor]] = {}
+        self._kept: dict[Endpoint, Kept] = {}
 
     def call(self, endpoint: Endpoint, name: str, *, deadline: float, **arguments: Any) -> Any:
-        with self._guard:
-            lock, hypervisor = self._kept.setdefault(
-                endpoint, (threading.Lock(), Hypervisor(endpoint))
-            )
-        if not lock.acquire(timeout=deadline):
+        """Ask once, and once more where only the kept connection was broken.
+
+        Only for calls that may be repeated. Raises an AdapterError.
+        """
+        kept = self._keep(endpoint)
+        if not kept.lock.acquire(timeout=deadline):
             raise TimedOut(f"libvirt on {endpoint.name} is still busy with an earlier question.")
         try:
-            return hypervisor.call(name, deadline=deadline, **arguments)
+            answer = self._ask(kept, name, deadline, arguments)
+            kept.worked = True
+            return answer
+        except AdapterError as error:
+            kept.worked = isinstance(error, Refused)
+            raise
         finally:
-            lock.release()
+            kept.used_at = time.monotonic()
+            kept.lock.release()
+
+    def _ask(self, kept: "Kept", name: str, deadline: float, arguments: dict[str, Any]) -> Any:
+        try:
+            return kept.hypervisor.call(name, deadline=deadline, **arguments)
+        except Unreachable:
+            if not kept.worked:
+                raise
+            return kept.hypervisor.call(name, deadline=deadline, **arguments)
 
     def close(self) -> None:
         with self._guard:
-            for _, hypervisor in self._kept.values():
-                hypervisor.close()
+            for kept in self._kept.values():
+                kept.hypervisor.close()
             self._kept.clear()
+
+    def _keep(self, endpoint: Endpoint) -> "Kept":
+        """The host's entry; on the way, children that nobody asks any more are ended."""
+        with self._guard:
+            idle = time.monotonic() - IDLE_SECONDS
+            for other, kept in list(self._kept.items()):
+                if other != endpoint and kept.used_at < idle and kept.lock.acquire(blocking=False):
+                    kept.hypervisor.close()
+                    del self._kept[other]
+                    kept.lock.release()
+            return self._kept.setdefault(endpoint, Kept(Hypervisor(endpoint)))
+
+
+@dataclass(slots=True)
+class Kept:
+    """`worked`: the last call was answered, so a break is the connection's, not the host's."""
+
+    hypervisor: Hypervisor
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    used_at: float = field(default_factory=time.monotonic)
+    worked: bool = False
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:10]
 
 
 pool = Pool()
+atexit.register(pool.close)
 
 
 @contextlib.contextmanager

@@ -1,11 +1,14 @@
 """Running commands on a machine: this one, or one behind SSH. Every call has a deadline.
 
-A `Machine` is cheap to make; what is kept open is ssh's control master, by its socket's path.
+A `Machine` is cheap to make; what is kept open is ssh's control master, by its socket's path. The
+master outlives the process that opened it and is shared by all of the panel's processes.
 """
 
+import contextlib
 import os
 import shlex
 import signal
+import socket
 import subprocess
 import time
 from collections.abc import Sequence
@@ -13,12 +16,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from labpanel.adapters.errors import AdapterError, CommandFailed, TimedOut, Unreachable
+from labpanel.adapters.file_lock import locked
 from labpanel.adapters.ssh import CONNECT_SECONDS, PERSIST_SECONDS, Channel, explain
 from labpanel.lib.shapes import Endpoint
 
 # A command's own status never is 255 here: ssh keeps it for its own failures.
 SSH_FAILED = 255
 PYTHON = "/usr/bin/python3"
+# Connecting, the banner and the exchange of keys; ConnectTimeout covers the first two.
+MASTER_SECONDS = CONNECT_SECONDS * 2
+# control path → when opening its master failed last, and how: threads that waited for the same
+# attempt share its outcome instead of each trying for seconds in turn.
+_failed_at: dict[Path, tuple[float, AdapterError]] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +52,7 @@ class Machine:
         """The local argument list that runs `words` there, with no shell in between but ssh's."""
         if self.endpoint.is_local:
             return list(words)
-        self._ensure_master()
+        self.ensure_master()
         return [*self.channel.command("-T"), "--", shlex.join(words)]
 
     def run(
@@ -58,15 +67,21 @@ class Machine:
 
         `ok` lists the statuses that are fine; None takes any. Raises an AdapterError otherwise.
         """
+        until = time.monotonic() + deadline
         process = self.start(words)
         try:
-            stdout, stderr = process.communicate(stdin, timeout=deadline)
+            left = max(0.1, until - time.monotonic())
+            stdout, stderr = process.communicate(stdin, timeout=left)
         except subprocess.TimeoutExpired as late:
             end(process)
+            self._mistrust_master()
             raise TimedOut(
-                f"{self.endpoint.name} did not finish `{words[0]}` within {deadline:.0f} s.",
+                f"{self.endpoint.name} did not finish `{Path(words[0]).name}` within "
+                f"{deadline:.0f} s.",
                 shlex.join(words)[:2000],
             ) from late
+        finally:
+            close_pipes(process)
         output = Output(process.returncode, stdout, stderr)
         if output.status == SSH_FAILED and not self.endpoint.is_local:
             raise explain(self.endpoint, stderr.decode("utf-8", "replace"))
@@ -116,54 +131,80 @@ class Machine:
         """End this channel's control master, and with it its forwards."""
         if self.endpoint.is_local or not self.channel.control_path.exists():
             return
-        subprocess.run(
-            self.channel.command("-O", "exit"),
-            capture_output=True,
-            timeout=10,
-            check=False,
-            stdin=subprocess.DEVNULL,
-        )
+        self._ask_master("exit")
         self.channel.control_path.unlink(missing_ok=True)
 
-    def _control(self, verb: str, *words: str) -> None:
-        self._ensure_master()
-        done = subprocess.run(
-            self.channel.command("-O", verb, *words),
-            capture_output=True,
-            timeout=15,
-            check=False,
-            stdin=subprocess.DEVNULL,
-        )
+    def ensure_master(self) -> None:
+        """Open the control master unless one listens. Raises an AdapterError."""
+        path = self.channel.control_path
+        if self.endpoint.is_local or listens(path):
+            return
+        asked_at = time.monotonic()
+        with locked(path.with_suffix(".lock"), MASTER_SECONDS, f"SSH to {self.endpoint.name}"):
+            if listens(path):
+                return
+            failed_at, error = _failed_at.get(path, (0.0, None))
+            if error is not None and failed_at > asked_at:
+                raise error
+            try:
+                self._open_master()
+            except AdapterError as failure:
+                _failed_at[path] = (time.monotonic(), failure)
+                raise
+
+    def _open_master(self) -> None:
+        path = self.channel.control_path
+        log = path.with_suffix(".log")
+        for stale in (path, log):
+            stale.unlink(missing_ok=True)
+        # Standard output and error go nowhere: a master in the background that holds the
+        # caller's pipe would keep it from ever seeing the end of file.
+        try:
+            done = subprocess.run(
+                self.channel.command(
+                    "-M", "-N", "-f", "-o", f"ControlPersist={PERSIST_SECONDS}", "-E", str(log)
+                ),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                timeout=MASTER_SECONDS,
+                check=False,
+            )
+        except subprocess.TimeoutExpired as late:
+            raise TimedOut(
+                f"{self.endpoint.name} took the connection but did not answer over SSH within "
+                f"{MASTER_SECONDS} s: it hangs."
+            ) from late
         if done.returncode != 0:
-            detail = done.stderr.decode("utf-8", "replace")
+            said = log.read_text("utf-8", "replace")[-2000:] if log.exists() else ""
+            raise explain(self.endpoint, said)
+
+    def _control(self, verb: str, *words: str) -> None:
+        self.ensure_master()
+        detail = self._ask_master(verb, *words)
+        if detail is not None:
             raise Unreachable(
                 f"The tunnel to {self.endpoint.name} could not be made ({words[1]}).", detail
             )
 
-    def _ensure_master(self) -> None:
-        if self.endpoint.is_local or self.channel.control_path.exists():
-            return
-        # Standard output and error go nowhere: a master in the background that holds the
-        # caller's pipe would keep it from ever seeing the end of file.
-        done = subprocess.run(
-            self.channel.command(
-                "-M", "-N", "-f", "-o", f"ControlPersist={PERSIST_SECONDS}", "-E", str(self._log())
-            ),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            timeout=CONNECT_SECONDS * 3,
-            check=False,
-        )
-        if done.returncode != 0 and not self.channel.control_path.exists():
-            raise explain(self.endpoint, self._log().read_text("utf-8", "replace")[-2000:])
+    def _ask_master(self, verb: str, *words: str, seconds: float = 15) -> str | None:
+        """None when the master did it, else what it said."""
+        try:
+            done = subprocess.run(
+                self.channel.command("-O", verb, *words),
+                capture_output=True,
+                timeout=seconds,
+                check=False,
+                stdin=subprocess.DEVNULL,
+            )
+        except subprocess.TimeoutExpired:
+            return f"no answer from ssh's control master within {seconds:.0f} s"
+        return None if done.returncode == 0 else done.stderr.decode("utf-8", "replace")
 
-    def _log(self) -> Path:
-        path = self.channel.control_path.with_suffix(".log")
-        if not self.channel.control_path.exists():
-            path.unlink(missing_ok=True)
-        path.touch()
-        return path
+    def _mistrust_master(self) -> None:
+        """After a silence: a master that hangs itself, not only the machine, is left behind."""
+        if not self.endpoint.is_local and self._ask_master("check", seconds=2) is not None:
+            self.channel.control_path.unlink(missing_ok=True)
 
     def _failed(self, words: Sequence[str], output: Output) -> CommandFailed:
         text = (output.stderr or output.stdout).decode("utf-8", "replace").strip()
@@ -171,6 +212,24 @@ class Machine:
         return CommandFailed(
             f"`{Path(words[0]).name}` failed on {self.endpoint.name}: {last}", output.status, text
         )
+
+
+def listens(path: Path) -> bool:
+    """Whether a process takes connections at a unix socket; a left-over file does not."""
+    with socket.socket(socket.AF_UNIX) as probe:
+        probe.settimeout(1)
+        try:
+            probe.connect(str(path))
+        except OSError:
+            return False
+    return True
+
+
+def close_pipes(process: subprocess.Popen[bytes]) -> None:
+    for pipe in (process.stdin, process.stdout, process.stderr):
+        with contextlib.suppress(OSError):  # what was still to be written is of no use any more
+            if pipe is not None:
+                pipe.close()
 
 
 def end(process: subprocess.Popen[bytes], grace: float = 2) -> None:
@@ -187,4 +246,5 @@ def end(process: subprocess.Popen[bytes], grace: float = 2) -> None:
             time.sleep(0.02)
         if process.poll() is not None:
             break
-    process.wait(timeout=grace)
+    with contextlib.suppress(subprocess.TimeoutExpired):  # it dies when the kernel lets it
+        process.wait(timeout=grace)

@@ -5,17 +5,21 @@ the confirmed key of this one machine, under an alias, so that a changed address
 """
 
 import hashlib
+import os
 import subprocess
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 
 from django.conf import settings
 
 from labpanel.adapters.errors import AdapterError, HostKeyChanged, KeyRefused, Unreachable
+from labpanel.adapters.file_lock import locked
 from labpanel.lib.shapes import Endpoint
 
 CONNECT_SECONDS = 6
 PERSIST_SECONDS = 180
+_KEYGEN_SECONDS = 20
 
 
 def key_file() -> Path:
@@ -25,15 +29,28 @@ def key_file() -> Path:
 def public_key() -> str:
     """The line for authorized_keys; the key pair is made at the first call."""
     key = key_file()
-    if not key.exists():
+    public = key.with_suffix(".pub")
+    if not public.exists():
         key.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        subprocess.run(
-            ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "labpanel", "-f", str(key)],
-            check=True,
-            timeout=20,
-            stdin=subprocess.DEVNULL,
-        )
-    return key.with_suffix(".pub").read_text(encoding="ascii").strip()
+        with locked(key.parent / "making.lock", _KEYGEN_SECONDS, "Making the panel's key"):
+            if not public.exists():
+                _make_key(key)
+    return public.read_text(encoding="ascii").strip()
+
+
+def _make_key(key: Path) -> None:
+    """Under another name first: a kill in the middle leaves no half key pair."""
+    fresh = key.with_suffix(".new")
+    for left in (fresh, Path(f"{fresh}.pub")):
+        left.unlink(missing_ok=True)
+    subprocess.run(
+        ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "labpanel", "-f", str(fresh)],
+        check=True,
+        timeout=_KEYGEN_SECONDS,
+        stdin=subprocess.DEVNULL,
+    )
+    fresh.replace(key)
+    Path(f"{fresh}.pub").replace(key.with_suffix(".pub"))
 
 
 def split_target(target: str) -> tuple[str, int]:
@@ -67,7 +84,7 @@ class Channel:
         path = folder / f"known-{self.alias}"
         line = f"{self.alias} {self.endpoint.host_key}\n"
         if not path.exists() or path.read_text(encoding="utf-8") != line:
-            fresh = path.with_suffix(f".{self.name}.new")
+            fresh = path.with_name(f"{path.name}.{os.getpid()}.{threading.get_ident()}")
             fresh.write_text(line, encoding="utf-8")
             fresh.replace(path)
         return path
@@ -115,9 +132,29 @@ def explain(endpoint: Endpoint, stderr: str) -> AdapterError:
             text,
         )
     if "Permission denied" in text or "Too many authentication failures" in text:
+        user = split_target(endpoint.target)[0].rpartition("@")[0] or "the user"
         return KeyRefused(
             f"{name} does not accept the panel's key. Add the line that `./panel host key` "
-            f"prints to authorized_keys of that user on {name}.",
+            f"prints to ~/.ssh/authorized_keys of {user} on {name}.",
             text,
         )
-    return Unreachable(f"{name} does not answer over SSH at {endpoint.target}.", text)
+    return Unreachable(f"{name} does not answer over SSH at {endpoint.target}{_why(text)}.", text)
+
+
+# ssh's words → ours
+_REASONS = {
+    "Could not resolve hostname": "no machine is known by that name",
+    "Connection refused": "the port is closed, so no SSH server runs there",
+    "No route to host": "no way leads there, so it is off or the network is cut",
+    "Network is unreachable": "no way leads there, so the network is cut",
+    "timed out": "no answer, so it is off, hangs, or the network is cut",
+    "Connection closed": "it hung up",
+    "Connection reset": "it hung up",
+}
+
+
+def _why(text: str) -> str:
+    """ ": reason" where ssh gave one that we know."""
+    found = (reason for words, reason in _REASONS.items() if words in text)
+    reason = next(found, "")
+    return f": {reason}" if reason else ""

@@ -1,7 +1,11 @@
 """Serve one libvirt connection over standard input and output until either ends."""
 
+import contextlib
 import json
+import os
+import select
 import sys
+import threading
 from typing import Any
 
 import libvirt
@@ -16,7 +20,7 @@ def answer(connection: libvirt.virConnect, request: dict[str, Any]) -> dict[str,
     try:
         result = CALLS[request["call"]](connection, **request.get("args", {}))
     except libvirt.libvirtError as error:
-        return {"id": request["id"], "error": describe(error)}
+        return {"id": request["id"], "error": describe(error) | {"alive": alive(connection)}}
     return {"id": request["id"], "ok": result}
 
 
@@ -29,9 +33,25 @@ def describe(error: libvirt.libvirtError) -> dict[str, Any]:
     }
 
 
+def alive(connection: libvirt.virConnect) -> bool:
+    """Whether the connection outlived the error."""
+    with contextlib.suppress(libvirt.libvirtError):
+        return bool(connection.isAlive())
+    return False
+
+
+def end_with_parent() -> None:
+    """A parent that was killed while libvirt blocks us must not leave us behind (poll(2))."""
+    waiting = select.poll()
+    waiting.register(sys.stdin.fileno(), 0)  # POLLHUP alone, which is always reported
+    waiting.poll()
+    os._exit(0)
+
+
 def main(uri: str) -> int:
     # libvirt prints errors to standard error by itself; they come back as answers instead.
     libvirt.registerErrorHandler(lambda *_: None, None)
+    threading.Thread(target=end_with_parent, daemon=True).start()
     try:
         connection = open_connection(uri)
     except libvirt.libvirtError as error:

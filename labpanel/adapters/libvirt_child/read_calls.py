@@ -28,17 +28,18 @@ def versions(connection: libvirt.virConnect) -> dict[str, Any]:
 
 
 def stats(connection: libvirt.virConnect) -> dict[str, Any]:
-    """One bulk call over all running domains: UUID → libvirt's own field names."""
+    """One bulk call over all running domains: UUID → libvirt's own field names, and the domain's
+    "id", which another start changes (it is known here: no further call)."""
     flags = (
         libvirt.VIR_CONNECT_GET_ALL_DOMAINS_STATS_RUNNING
         | libvirt.VIR_CONNECT_GET_ALL_DOMAINS_STATS_NOWAIT
     )
     found = connection.getAllDomainStats(_STATS, flags)
-    return {domain.UUIDString(): fields for domain, fields in found}
+    return {domain.UUIDString(): {**fields, "id": domain.ID()} for domain, fields in found}
 
 
 def inventory(connection: libvirt.virConnect) -> list[dict[str, Any]]:
-    """Every domain: state, live and persistent XML. A domain that vanishes in between is left out."""
+    """Every domain: state, live and persistent XML. One that vanishes meanwhile is left out."""
     domains = []
     for domain in connection.listAllDomains():
         with contextlib.suppress(libvirt.libvirtError):
