@@ -1,5 +1,7 @@
 """Turns of the hosts app: fetch the row, call one service."""
 
+import time
+
 from django.utils import timezone
 
 from hosts.models import Host
@@ -22,3 +24,38 @@ def check_host_health(host_id: int) -> None:
     host = Host.objects.filter(pk=host_id).first()
     if host is not None:
         check_health(host)
+
+
+@app.task(name="hosts.tasks.sample_all")
+def sample_all() -> None:
+    for host in Host.objects.values_list("pk", flat=True):
+        for task in ("hosts.tasks.sample_vms", "hosts.tasks.sample_machine"):
+            app.send_task(task, [host], queue="quick", expires=9)
+
+
+@app.task(name="hosts.tasks.sample_vms")
+def sample_vms(host_id: int) -> None:
+    from hosts.services.sample import sample_vms
+
+    host = Host.objects.filter(pk=host_id).first()
+    if host is not None:
+        sample_vms(host)
+
+
+@app.task(name="hosts.tasks.sample_machine")
+def sample_machine(host_id: int) -> None:
+    from hosts.services.sample import sample_machine
+
+    host = Host.objects.filter(pk=host_id).first()
+    if host is not None:
+        sample_machine(host)
+
+
+@app.task(name="hosts.tasks.roll_up")
+def roll_up() -> None:
+    from hosts.services.prune_samples import prune
+    from hosts.services.roll_up import roll_up
+
+    now = int(time.time())
+    roll_up(now)
+    prune(now)

@@ -6,7 +6,9 @@ after one was taken away.
 """
 
 import math
+import re
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 from hosts.rules.rates import Change, Values
@@ -41,6 +43,22 @@ def counters(stats: Mapping[str, Any], nics: Mapping[str, str]) -> dict[str, flo
         found["vcpu.delay"] = float(sum(delays))
     found.update(_of_devices(stats, "block", _BLOCK, None))
     found.update(_of_devices(stats, "net", _NET, nics))
+    return found
+
+
+_NIC = re.compile(r"<interface\b.*?</interface>", re.DOTALL)
+_MAC = re.compile(r"<mac address='([^']+)'")
+_DEVICE = re.compile(r"<target dev='([^']+)'")
+
+
+@lru_cache(maxsize=256)
+def nics_of(xml: str) -> dict[str, str]:
+    """The host's device → the MAC address, from live domain XML as libvirt writes it."""
+    found = {}
+    for block in _NIC.findall(xml):
+        mac, device = _MAC.search(block), _DEVICE.search(block)
+        if mac and device:
+            found[device[1]] = mac[1]
     return found
 
 

@@ -25,6 +25,16 @@ def unpack(packed: bytes) -> "array[float]":
     return row
 
 
+def widened(packed: bytes, length: int, blocks: int) -> bytes:
+    """A row of `blocks` blocks from before its layout grew, filled up with NaN to `length` values
+    at the end of each block."""
+    missing = length * 4 - len(packed)
+    if not missing:
+        return packed
+    old, blank = len(packed) // blocks, pack([NAN] * (missing // 4 // blocks))
+    return b"".join(packed[n * old : (n + 1) * old] + blank for n in range(blocks))
+
+
 def push_recent(recent: bytes, before_at: int, at: int, value: float) -> bytes:
     """`recent` (one mean a minute, newest last) with one more value, read at `at`.
 

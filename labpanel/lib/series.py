@@ -8,7 +8,7 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from labpanel.lib.packed import NAN, pack, unpack
+from labpanel.lib.packed import NAN, unpack, widened
 from labpanel.lib.sparkline import sparkline
 
 __all__ = ["RANGES", "Columns", "Tier", "Window", "as_json", "columns", "sparkline", "window"]
@@ -92,7 +92,7 @@ def columns(rows: Sequence[tuple[int, bytes]], view: Window, tier: Tier, width: 
     Rows may be missing, and may hold fewer values than the layout has by now.
     """
     length = max((len(packed) for _, packed in rows), default=0) // 4
-    data = unpack(b"".join(_whole(packed, length, tier.blocks) for _, packed in rows))
+    data = unpack(b"".join(widened(packed, length, tier.blocks) for _, packed in rows))
     data.extend([NAN] * length)  # what an empty cell's place, -1, leads to
     places = _places(rows, view, tier)
     per_block = length // tier.blocks
@@ -115,15 +115,6 @@ def as_json(column: Column) -> str:
     """A JSON array with null for NaN, five digits each; one format call for the whole column."""
     text = ("%.5g," * len(column)) % tuple(column)
     return f"[{text[:-1].replace('nan', 'null')}]"
-
-
-def _whole(packed: bytes, length: int, blocks: int) -> bytes:
-    """A row from before a layout grew, filled up with NaN at the end of each block."""
-    missing = length * 4 - len(packed)
-    if not missing:
-        return packed
-    old, blank = len(packed) // blocks, pack([NAN] * (missing // 4 // blocks))
-    return b"".join(packed[n * old : (n + 1) * old] + blank for n in range(blocks))
 
 
 def _places(rows: Sequence[tuple[int, bytes]], view: Window, tier: Tier) -> list[int]:
