@@ -32,7 +32,13 @@ class Store(models.Model):
                 fields=("host", "path"),
                 name="one_store_for_a_path",
                 violation_error_message="This directory already is a store.",
-                nulls_distinct=False,
+            ),
+            # Two NULLs differ in SQL: the panel's own machine (no host) needs a rule of its own.
+            models.UniqueConstraint(
+                fields=("path",),
+                condition=models.Q(host=None),
+                name="one_local_store_for_a_path",
+                violation_error_message="This directory already is a store.",
             ),
         )
 

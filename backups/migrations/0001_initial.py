@@ -90,7 +90,11 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name='store',
-            constraint=models.UniqueConstraint(fields=('host', 'path'), name='one_store_for_a_path', nulls_distinct=False, violation_error_message='This directory already is a store.'),
+            constraint=models.UniqueConstraint(fields=('host', 'path'), name='one_store_for_a_path', violation_error_message='This directory already is a store.'),
+        ),
+        migrations.AddConstraint(
+            model_name='store',
+            constraint=models.UniqueConstraint(condition=models.Q(('host', None)), fields=('path',), name='one_local_store_for_a_path', violation_error_message='This directory already is a store.'),
         ),
         migrations.AddIndex(
             model_name='generation',
