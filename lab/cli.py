@@ -73,6 +73,10 @@ def _define_odd(arguments: argparse.Namespace) -> None:
     guests.define_odd(layout_of(arguments))
 
 
+def _start_threaded(arguments: argparse.Namespace) -> None:
+    print(guests.start_threaded(layout_of(arguments)))
+
+
 def _attach_disk(arguments: argparse.Namespace) -> None:
     print(guests.add_disk(layout_of(arguments), arguments.host, arguments.domain, arguments.target))
 
@@ -128,6 +132,7 @@ def parser() -> argparse.ArgumentParser:
     listing.add_argument("domain")
     listing.add_argument("path", nargs="?", default="/home")
     verb("define-odd", _define_odd, "define VMs with odd names on alpha")
+    verb("start-threaded", _start_threaded, "start a VM on alpha whose disk has an iothread")
     disk = verb("attach-disk", _attach_disk, "plug a new 64 MiB disk into a VM, running or not")
     disk.add_argument("host", choices=HOST_NAMES)
     disk.add_argument("domain")

@@ -72,6 +72,23 @@ def define_odd(layout: Layout) -> None:
             define(host, domain_xml(layout, guest))
 
 
+def start_threaded(layout: Layout) -> str:
+    """Start a VM `threaded` on the first host whose only disk has an iothread.
+
+    There is no system on it: its firmware waits. QEMU 7.2.14 to 9.0 dies when such a
+    disk is read by a pull backup, so a panel must refuse to. Returns the VM's name.
+    """
+    host = layout.host(FIRST_HOST)
+    disk = Disk("vda", "qcow2", "threaded-vda.qcow2", iothread=True)
+    guest = Guest(name="threaded", octet=0, memory_mib=64, disks=(disk,), starts=True)
+    if guest.name not in domains(host):
+        create = ["qemu-img", "create", "-q", "-f", "qcow2", path_of(disk), str(ODD_BYTES)]
+        inside(host, create)
+        define(host, domain_xml(layout, guest))
+        virsh(host, "start", "--domain", guest.name)
+    return guest.name
+
+
 def add_disk(layout: Layout, host_name: str, domain: str, target: str = "vdz") -> str:
     """Plug a new 64 MiB disk into a domain, live too if it runs; return the image's path."""
     host = layout.host(host_name)

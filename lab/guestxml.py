@@ -22,6 +22,7 @@ class Disk:
     target: str
     driver: str
     file: str
+    iothread: bool = False
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,7 @@ DOMAIN = """\
   <uuid>{uuid}</uuid>
   <memory unit='MiB'>{memory}</memory>
   <vcpu>1</vcpu>
-  <os><type arch='x86_64' machine='pc'>hvm</type><boot dev='hd'/></os>
+{iothreads}  <os><type arch='x86_64' machine='pc'>hvm</type><boot dev='hd'/></os>
   <features><acpi/><apic/></features>
   <cpu mode='custom' match='exact' check='none'><model fallback='forbid'>qemu64</model></cpu>
   <clock offset='utc'/>
@@ -87,6 +88,8 @@ DOMAIN = """\
 </domain>
 """
 
+IOTHREADS = "  <iothreads>1</iothreads>\n"
+
 NIC = """\
     <interface type='bridge'>
       <mac address='{mac}'/>
@@ -97,7 +100,7 @@ NIC = """\
 
 DISK = """\
     <disk type='file' device='disk'>
-      <driver name='qemu' type='{driver}'/>
+      <driver name='qemu' type='{driver}'{iothread}/>
       <source file={file}/>
       <target dev='{target}' bus='virtio'/>
     </disk>
@@ -111,7 +114,12 @@ def mac(layout: Layout, octet: int) -> str:
 
 def disk_xml(disk: Disk) -> str:
     """The `<disk>` element, as `virsh attach-device` takes it too."""
-    return DISK.format(driver=disk.driver, file=quoteattr(path_of(disk)), target=disk.target)
+    return DISK.format(
+        driver=disk.driver,
+        iothread=" iothread='1'" if disk.iothread else "",
+        file=quoteattr(path_of(disk)),
+        target=disk.target,
+    )
 
 
 def path_of(disk: Disk) -> str:
@@ -127,6 +135,7 @@ def domain_xml(layout: Layout, guest: Guest) -> str:
         name=escape(guest.name),
         uuid=identity,
         memory=guest.memory_mib,
+        iothreads=IOTHREADS if any(disk.iothread for disk in guest.disks) else "",
         disks="".join(disk_xml(disk) for disk in guest.disks),
         nic=nic,
         log=quoteattr(f"/var/log/libvirt/qemu/{identity}-console.log"),

@@ -48,12 +48,8 @@ def command_lines() -> Iterator[str]:
     for folder in Path("/proc").iterdir():
         if folder.name.isdigit() and int(folder.name) != os.getpid():
             try:
-                yield (
-                    (folder / "cmdline")
-                    .read_bytes()
-                    .replace(b"\0", b" ")
-                    .decode("utf-8", "replace")
-                )
+                words = (folder / "cmdline").read_bytes().split(b"\0")
+                yield b" ".join(words).decode(errors="replace")
             except OSError:
                 continue
 
