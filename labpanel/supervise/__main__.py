@@ -50,7 +50,7 @@ def up(claim: Claim, *, quiet: bool) -> int:
     log = logs.to_file(claim.home / "log", echo=not quiet)
     prepare.prepare(env.REPOSITORY)
     orphans.adopt()
-    table = services.table(claim.home, runtime, where)
+    table = services.table(runtime, where)
     claim.write(where.url)
 
     def on_ready() -> None:

@@ -77,11 +77,8 @@ def worker(queue: str, threads: int) -> Service:
     return Service(queue, celery("worker", *flags.split(), *quiet.split()))
 
 
-def beat(home: Path) -> Service:
-    # celery's own pid file would refuse a start after a power cut; the panel's lock does that job.
-    return Service(
-        "beat", celery("beat", "-l", "INFO", "--pidfile", "", "-s", str(home / "beat-schedule"))
-    )
+def beat() -> Service:
+    return Service("beat", python("-m", "labpanel.supervise.beat"))
 
 
 def python(*words: str) -> tuple[str, ...]:
@@ -92,8 +89,8 @@ def celery(*words: str) -> tuple[str, ...]:
     return python("-m", "celery", "-A", "labpanel.celery:app", *words)
 
 
-def table(home: Path, runtime: Path, listen: Listen) -> list[Service]:
+def table(runtime: Path, listen: Listen) -> list[Service]:
     """Redis only where REDIS_URL names no other."""
     own = [] if os.environ.get("REDIS_URL") else [redis(runtime)]
     workers = [worker("quick", QUICK_THREADS), worker("long", LONG_THREADS)]
-    return [*own, web(listen), *workers, beat(home)]
+    return [*own, web(listen), *workers, beat()]

@@ -50,7 +50,7 @@ def children_of(pid: int) -> dict[str, int]:
     found = {}
     for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
         line = Path(f"/proc/{child}/cmdline").read_text().replace("\0", " ")
-        for word in ("redis-server", "uvicorn", "-Q quick", "-Q long", "beat"):
+        for word in ("redis-server", "uvicorn", "-Q quick", "-Q long", "supervise.beat"):
             if word in line:
                 found[word] = int(child)
                 break
@@ -66,15 +66,15 @@ def test_up_heals_itself_and_leaves_nothing(home: Path, supervise: Supervise) ->
     with urllib.request.urlopen(f"{holder.url}/healthz", timeout=5) as answer:  # noqa: S310
         assert answer.status == 200
     before = children_of(holder.pid)
-    assert set(before) == {"redis-server", "uvicorn", "-Q quick", "-Q long", "beat"}
+    assert set(before) == {"redis-server", "uvicorn", "-Q quick", "-Q long", "supervise.beat"}
 
     again = supervise("up", "--detach")
     assert again.returncode == 1
     assert "already running" in again.stderr
 
-    os.kill(before["beat"], signal.SIGKILL)
+    os.kill(before["supervise.beat"], signal.SIGKILL)
     until = time.monotonic() + 20
-    while children_of(holder.pid).get("beat") in {None, before["beat"]}:
+    while children_of(holder.pid).get("supervise.beat") in {None, before["supervise.beat"]}:
         assert time.monotonic() < until, "beat was not started again"
         time.sleep(0.2)
 
