@@ -1,5 +1,10 @@
 """Addresses of the app hosts."""
 
-from django.urls import URLPattern
+from django.urls import path
 
-urlpatterns: list[URLPattern] = []
+from hosts.views import series
+
+urlpatterns = [
+    path("vms/<uuid:uuid>/series.json", series.vm_series, name="vm-series"),
+    path("hosts/<slug:name>/series.json", series.host_series, name="host-series"),
+]

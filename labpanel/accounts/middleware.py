@@ -22,7 +22,7 @@ class SignInRequired(LoginRequiredMiddleware):
         response = super().process_view(request, view_func, view_args, view_kwargs)
         if response is None:
             return None
-        if request.path.startswith("/api/"):
+        if request.path.startswith("/api/") or request.path.endswith(".json"):
             return JsonResponse({"error": "Sign in first."}, status=401)
         if request.headers.get("HX-Request") == "true":
             return HttpResponse(
