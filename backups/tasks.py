@@ -1,14 +1,26 @@
 """Celery's doors to the services of this app."""
 
 from backups.services import look_at_stores as looking
-from backups.services.back_up import back_up as do_backup
+from backups.services.back_up import back_up as do_back_up
+from backups.services.restore import restore as do_restore
+from backups.services.verify import verify as do_verify
 from labpanel.celery import app
 from labpanel.jobs import work
 
 
 @app.task(name="backups.tasks.back_up")
 def back_up(job_id: int) -> None:
-    work.perform(job_id, do_backup)
+    work.perform(job_id, do_back_up)
+
+
+@app.task(name="backups.tasks.verify")
+def verify(job_id: int) -> None:
+    work.perform(job_id, do_verify)
+
+
+@app.task(name="backups.tasks.restore")
+def restore(job_id: int) -> None:
+    work.perform(job_id, do_restore)
 
 
 @app.task(name="backups.tasks.look_at_stores", time_limit=110)

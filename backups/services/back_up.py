@@ -21,9 +21,8 @@ from labpanel.adapters import backup_xml
 from labpanel.adapters.errors import AdapterError
 from labpanel.adapters.hypervisor import Hypervisor, opened
 from labpanel.adapters.image_host import ImageHost
-from labpanel.adapters.machine import Machine
 from labpanel.adapters.mover import Export, Moved, Mover
-from labpanel.adapters.nbd_relay import relayed
+from labpanel.adapters.nbd_relay import private_machine, relayed
 from labpanel.adapters.script_session import ScriptRefused
 from labpanel.adapters.store_keeper import Keeper
 from labpanel.jobs import ledger
@@ -103,10 +102,8 @@ class Run:
     ) -> None:
         self.work, self.vm, self.store, self.key, self.stack = work, vm, store, key, stack
         channel = f"job-{work.job.pk}"
-        self.source = Machine(vm.host.endpoint(), channel)
-        self.there = Machine(store.endpoint(), channel)
-        stack.callback(self.source.close)
-        stack.callback(self.there.close)
+        self.source = stack.enter_context(private_machine(vm.host.endpoint(), channel))
+        self.there = stack.enter_context(private_machine(store.endpoint(), channel))
         # Short: libvirt’s folder with a name of 20 wide characters leaves 14 bytes of the 107.
         self.tag = f"lp{panel_id()[:4]}-{work.job.pk}"
 

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from typing import Any
 
 from labpanel.adapters.mover import Tick
 from labpanel.jobs.work import Failed, Work
@@ -31,6 +32,11 @@ class Meter:
     def of(self, target: str) -> Callable[[Tick], None]:
         """What takes the ticks of one disk."""
         return lambda tick: self._tick(target, tick)
+
+    def event(self, event: dict[str, Any]) -> None:
+        """A tick as the keeper sends it; events of small files do not count."""
+        if event["disk"] in self._sizes:
+            self._tick(event["disk"], Tick(event["done_bytes"], event["total_bytes"], None))
 
     def _tick(self, target: str, tick: Tick) -> None:
         if tick.watched_bytes is not None and tick.watched_bytes < self._floor:

@@ -71,6 +71,10 @@ class ImageHost:
         answer: list[str] = self._session.call("existing", deadline=SHORT, paths=list(paths))
         return answer
 
+    def interfaces(self) -> list[str]:
+        answer: list[str] = self._session.call("interfaces", deadline=SHORT)
+        return answer
+
     def read_file(self, path: str) -> str:
         return self._text("read_file", path=path)
 

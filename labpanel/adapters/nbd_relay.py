@@ -11,8 +11,27 @@ from pathlib import Path
 from django.conf import settings
 
 from labpanel.adapters.machine import Machine
+from labpanel.lib.shapes import Endpoint
 
 _numbers = itertools.count()
+
+
+@contextlib.contextmanager
+def private_machine(endpoint: Endpoint, channel: str) -> Iterator[Machine]:
+    """A machine over an SSH connection of its own, so that bulk data delays nobody else; the
+    connection and its files are gone afterwards."""
+    machine = Machine(endpoint, channel)
+    try:
+        yield machine
+    finally:
+        end_channel(machine)
+
+
+def end_channel(machine: Machine) -> None:
+    """End a channel that only one job uses (or used, if its worker died)."""
+    machine.close()
+    for suffix in (".lock", ".log", ".forward"):
+        machine.channel.control_path.with_suffix(suffix).unlink(missing_ok=True)
 
 
 @contextlib.contextmanager

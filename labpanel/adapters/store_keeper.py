@@ -30,6 +30,10 @@ class Keeper:
     def __exit__(self, *_: object) -> None:
         self._session.close()
 
+    def path_of(self, vm_uuid: str, key: str, file: str) -> str:
+        """Where a file of a complete generation lies on the store's machine."""
+        return f"{self.path}/{vm_uuid}/{key}/{file}"
+
     def init(self, *, take_over: bool = False) -> dict[str, Any]:
         """Make or open the store: `{"store_id", "available_bytes", "size_bytes", …}`."""
         answer: dict[str, Any] = self._session.call(

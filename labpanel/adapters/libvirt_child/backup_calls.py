@@ -110,9 +110,14 @@ def networks(connection: libvirt.virConnect) -> list[str]:
     return [network.name() for network in connection.listAllNetworks() if network.isActive()]
 
 
-def capabilities(connection: libvirt.virConnect, emulator: str, arch: str, machine: str) -> str:
-    """domcapabilities for one machine type; an error if the emulator or machine is unknown."""
-    return str(connection.getDomainCapabilities(emulator or None, arch, machine, None))
+def uuid_of(connection: libvirt.virConnect, called: str) -> str:
+    """The UUID of the domain that has this name; empty if none has."""
+    try:
+        return str(connection.lookupByName(called).UUIDString())
+    except libvirt.libvirtError as error:
+        if error.get_error_code() != libvirt.VIR_ERR_NO_DOMAIN:
+            raise
+        return ""
 
 
 CALLS: dict[str, Callable[..., Any]] = {
@@ -124,6 +129,6 @@ CALLS: dict[str, Callable[..., Any]] = {
         backup_xml,
         abort_backup,
         networks,
-        capabilities,
+        uuid_of,
     )
 }

@@ -8,6 +8,7 @@ linked to its final name, which fails if that is taken.
 import json
 import os
 import shutil
+import socket as socketlib
 import subprocess
 import time
 from collections.abc import Callable
@@ -177,6 +178,11 @@ def existing(paths: list[str]) -> list[str]:
     return [path for path in paths if Path(path).exists()]
 
 
+def interfaces() -> list[str]:
+    """Names of the machine's network interfaces, bridges among them."""
+    return [name for _, name in socketlib.if_nameindex()]
+
+
 def domain_folder(domain_id: int) -> str:
     """libvirt's private folder of a running domain, where QEMU may make a socket under any user
     and AppArmor profile (virt-aa-helper allows it). Empty if there is none."""
@@ -209,6 +215,7 @@ VERBS: dict[str, Callable[..., Any]] = {
     "remove": remove,
     "room": room,
     "existing": existing,
+    "interfaces": interfaces,
     "domain_folder": domain_folder,
     "read_file": read_file,
     "write_file": write_file,

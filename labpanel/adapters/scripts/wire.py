@@ -10,6 +10,7 @@ import ctypes
 import json
 import os
 import queue
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,7 +18,6 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 SILENT_SECONDS = 45
@@ -93,13 +93,7 @@ def folder() -> str:
     removed when the script ends."""
     base = "/run" if os.access("/run", os.W_OK) else None
     path = tempfile.mkdtemp(prefix="labpanel-", dir=base)
-
-    def clean() -> None:
-        for entry in Path(path).iterdir():
-            entry.unlink()
-        Path(path).rmdir()
-
-    on_leaving(clean)
+    on_leaving(lambda: shutil.rmtree(path, ignore_errors=True))
     return path
 
 

@@ -1,0 +1,78 @@
+"""Jobs whose worker died: ask the hosts what is true, clean up, and say it in one sentence.
+
+An unreachable host raises an AdapterError: the reaper comes again.
+"""
+
+from backups.models import Generation, Store
+from backups.services.identity import panel_id
+from backups.services.index_generation import index_generation
+from backups.services.reading import close_pull
+from hosts.models import Host
+from labpanel.adapters.hypervisor import opened
+from labpanel.adapters.image_host import ImageHost
+from labpanel.adapters.machine import Machine
+from labpanel.adapters.nbd_relay import end_channel
+from labpanel.adapters.store_keeper import Keeper
+from labpanel.jobs.models import Job
+
+_UNTOUCHED = "The worker died before anything was begun; nothing is left to clean up."
+
+
+def backup(job: Job) -> str:
+    """Thaw first, then end our backup job, then look what the store holds."""
+    left = job.state_data
+    if "key" not in left:
+        return _UNTOUCHED
+    host = Host.objects.get(pk=left["host"])
+    close_channel(job, host)
+    if "socket" in left:
+        with opened(host.endpoint()) as hypervisor, ImageHost(Machine(host.endpoint())) as images:
+            close_pull(hypervisor, images, left["vm_uuid"], left)
+    store = Store.objects.select_related("host").get(pk=left["store"])
+    if store.host is not None:
+        close_channel(job, store.host)
+    with Keeper(Machine(store.endpoint()), store.path, panel_id(), str(store.store_id)) as keeper:
+        keeper.drop(left["vm_uuid"], left["key"])
+        manifest = keeper.manifest(left["vm_uuid"], left["key"])
+    if manifest is not None:
+        generation = index_generation(store, manifest)
+        return f"The worker died at the very end; generation {generation.key} is complete."
+    return "The worker died in the middle; the VM was not touched and nothing half-done counts."
+
+
+def verify(job: Job) -> str:
+    """Nothing to clean up: what read ended with its connection."""
+    generation = Generation.objects.select_related("store__host").get(
+        key=job.parameters["generation"]
+    )
+    if generation.store.host is not None:
+        close_channel(job, generation.store.host)
+    return f"The worker died while it verified {generation.key}; verify it again."
+
+
+def restore(job: Job) -> str:
+    """Remove half-filled images; a VM that was defined already stays, with its disks."""
+    left = job.state_data
+    if "partials" not in left:
+        return _UNTOUCHED
+    host = Host.objects.get(pk=left["host"])
+    close_channel(job, host)
+    name = job.parameters["name"]
+    with opened(host.endpoint()) as hypervisor:
+        state = hypervisor.call("state", deadline=15, uuid=left["uuid"])
+    with ImageHost(Machine(host.endpoint())) as images:
+        images.remove(left["partials"])
+        placed = images.existing(left["paths"])
+    if state["known"]:
+        return f"The worker died after {name} was defined on {host.name}; it is whole."
+    if placed:
+        return (
+            f"The worker died before {name} was defined on {host.name}. Whole disks were left "
+            f"at {', '.join(placed)}; remove them, or use them."
+        )
+    return f"The worker died in the middle; nothing of {name} is left on {host.name}."
+
+
+def close_channel(job: Job, host: Host) -> None:
+    """End the dead worker's own SSH connection to a host, and its forwards with it."""
+    end_channel(Machine(host.endpoint(), f"job-{job.pk}"))
