@@ -26,6 +26,28 @@ def check_host_health(host_id: int) -> None:
         check_health(host)
 
 
+@app.task(name="hosts.tasks.probe_all")
+def probe_all() -> None:
+    for host in Host.objects.values_list("pk", flat=True):
+        app.send_task("hosts.tasks.probe_host", [host], queue="quick", expires=14)
+
+
+@app.task(name="hosts.tasks.probe_host")
+def probe_host(host_id: int) -> None:
+    from hosts.services.look import look
+
+    host = Host.objects.filter(pk=host_id).first()
+    if host is not None:
+        look(host, timezone.now())
+
+
+@app.task(name="hosts.tasks.power")
+def power(job_id: int) -> None:
+    from hosts.services.power import perform
+
+    perform(job_id)
+
+
 @app.task(name="hosts.tasks.sample_all")
 def sample_all() -> None:
     for host in Host.objects.values_list("pk", flat=True):

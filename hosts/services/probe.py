@@ -24,7 +24,7 @@ def probe(host: Host, now: datetime) -> bool:
         facts = host_facts.look(Machine(host.endpoint()), _images(host))
     except AdapterError as error:
         _failed(host, error, now)
-        return False
+        return isinstance(error, Missing)
     if record(host, facts, now):
         bus.publish("inventory")
     return True

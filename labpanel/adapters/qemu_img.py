@@ -1,0 +1,34 @@
+"""`qemu-img info` on a machine: an image's sizes and what lies below it."""
+
+import json
+from dataclasses import dataclass
+
+from labpanel.adapters.errors import AdapterError
+from labpanel.adapters.machine import Machine
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """Sizes in bytes; `backing_chain` are the paths below the top."""
+
+    capacity: int
+    allocation: int
+    backing_chain: tuple[str, ...]
+
+
+def info(machine: Machine, path: str, fmt: str, *, deadline: float) -> Image:
+    """Look without a lock (-U), so that a running VM is not in the way. Raises an AdapterError.
+
+    The format is given, never guessed: a raw image may hold anything a guest wrote.
+    """
+    words = ["qemu-img", "info", "-U", "--backing-chain", "--output=json", "-f", fmt, "--", path]
+    output = machine.run(words, deadline=deadline)
+    try:
+        layers = json.loads(output.text)
+        return Image(
+            capacity=layers[0]["virtual-size"],
+            allocation=layers[0].get("actual-size", 0),
+            backing_chain=tuple(layer["filename"] for layer in layers[1:]),
+        )
+    except (ValueError, KeyError, IndexError) as broken:
+        raise AdapterError(f"qemu-img said nothing sensible of {path}.", output.text) from broken
