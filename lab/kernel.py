@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import shutil
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from lab.commands import LabError, run
 from lab.layout import CACHE
 from lab.packages import KERNEL_PACKAGE
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 MODULES = (
     "virtio_ring",
@@ -27,7 +24,7 @@ MODULES = (
     "button",
     "evdev",
 )
-"""Modules in the order of their dependencies; ext4 is built in."""
+"""Modules in the order of their dependencies; ext4 is built in, as some of these may be."""
 
 DOWNLOAD = 600.0
 """Seconds for 27 MB from a Debian mirror over a slow line."""
@@ -56,12 +53,20 @@ def _unpack(archive: Path, target: Path) -> None:
     kernel.rename(target / "vmlinuz")
     (target / "release").write_text(kernel.name.partition("-")[2] + "\n")
     (target / "modules").mkdir()
+    built_in = {Path(line).stem for line in next(tree.rglob("modules.builtin")).open()}
     for module in MODULES:
         found = next(tree.rglob(f"{module}.ko*"), None)
-        if found is None:
+        if found:
+            _plain(found, target / "modules" / f"{module}.ko")
+        elif module not in built_in:
             raise LabError(f"{archive.name} has no module {module}.")
-        _plain(found, target / "modules" / f"{module}.ko")
     shutil.rmtree(tree)
+
+
+def modules(folder: Path) -> list[Path]:
+    """The modules to insert, in order, without those that the kernel has built in."""
+    files = (folder / "modules" / f"{module}.ko" for module in MODULES)
+    return [file for file in files if file.exists()]
 
 
 def _plain(source: Path, target: Path) -> None:

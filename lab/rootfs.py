@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 
 from lab.commands import LabError, run
-from lab.kernel import MODULES
+from lab.kernel import modules
 
 FILES = Path(__file__).with_name("guestfiles")
 
@@ -111,9 +111,10 @@ def make_initramfs(work: Path, kernel: Path, target: Path) -> None:
         (tree / name).mkdir(parents=True)
     _install(Path("/bin/busybox"), tree, "bin/busybox")
     _install(FILES / "initramfs-init", tree, "init")
-    for module in MODULES:
-        _install(kernel / "modules" / f"{module}.ko", tree, f"modules/{module}.ko", mode=0o644)
-    (tree / "modules/order").write_text("\n".join(MODULES) + "\n")
+    files = modules(kernel)
+    for file in files:
+        _install(file, tree, f"modules/{file.name}", mode=0o644)
+    (tree / "modules/order").write_text("".join(f"{file.stem}\n" for file in files))
     script = 'cd "$1" && find . | cpio --quiet -o -H newc >"$2"'
     run(["sh", "-c", script, "sh", str(tree), str(target)])
     shutil.rmtree(tree)
