@@ -16,4 +16,4 @@ class Clock(Beat):
 
 
 if __name__ == "__main__":
-    Clock(app=app, loglevel="INFO", quiet=True).run()
+    Clock(app=app, loglevel="WARNING", quiet=True).run()

@@ -74,7 +74,9 @@ def web(listen: Listen) -> Service:
 def worker(queue: str, threads: int) -> Service:
     flags = f"-Q {queue} -n {queue}@%h --pool threads -c {threads} -l INFO"
     quiet = "--without-gossip --without-mingle --without-heartbeat"
-    return Service(queue, celery("worker", *flags.split(), *quiet.split()))
+    # Root is what libvirt's socket and the practice lab want; tasks carry JSON, never pickles.
+    calm = {"PYTHONWARNINGS": "ignore:You're running the worker with superuser privileges"}
+    return Service(queue, celery("worker", *flags.split(), *quiet.split()), env=calm)
 
 
 def beat() -> Service:
@@ -86,7 +88,7 @@ def python(*words: str) -> tuple[str, ...]:
 
 
 def celery(*words: str) -> tuple[str, ...]:
-    return python("-m", "celery", "-A", "labpanel.celery:app", *words)
+    return python("-m", "celery", "-q", "-A", "labpanel.celery:app", *words)
 
 
 def table(runtime: Path, listen: Listen) -> list[Service]:
