@@ -21,11 +21,9 @@ quietly() {
 lab_do() { (cd "$top" && exec /usr/bin/python3 -m lab "$@"); }
 
 missing_of() {
+    there=$(dpkg-query -W -f '${Package} ${db:Status-Status},' "$@" 2>/dev/null) || :
     for package; do
-        case $(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null) in
-            installed) ;;
-            *) printf '%s ' "$package" ;;
-        esac
+        case ",$there" in *",$package installed,"*) ;; *) printf '%s ' "$package" ;; esac
     done
 }
 
