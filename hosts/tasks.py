@@ -48,6 +48,21 @@ def power(job_id: int) -> None:
     perform(job_id)
 
 
+@app.task(name="hosts.tasks.check_drives_all")
+def check_drives_all() -> None:
+    for host in Host.objects.values_list("pk", flat=True):
+        app.send_task("hosts.tasks.check_host_drives", [host], queue="quick", expires=55)
+
+
+@app.task(name="hosts.tasks.check_host_drives")
+def check_host_drives(host_id: int) -> None:
+    from hosts.services.check_drives import check_drives
+
+    host = Host.objects.filter(pk=host_id).first()
+    if host is not None:
+        check_drives(host)
+
+
 @app.task(name="hosts.tasks.sample_all")
 def sample_all() -> None:
     for host in Host.objects.values_list("pk", flat=True):

@@ -19,6 +19,7 @@ TURNS: dict[str, tuple[float, str]] = {
     "hosts.tasks.sample_all": (10, "quick"),
     "hosts.tasks.probe_all": (15, "quick"),
     "hosts.tasks.check_health_all": (30, "quick"),
+    "hosts.tasks.check_drives_all": (60, "quick"),
     "hosts.tasks.roll_up": (60, "quick"),
     "backups.tasks.look_at_stores": (120, "quick"),
     "labpanel.jobs.tasks.reap": (15, "quick"),

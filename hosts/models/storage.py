@@ -16,6 +16,9 @@ class PhysicalDisk(models.Model):
     serial = models.CharField(max_length=128, blank=True)
     size_bytes = models.BigIntegerField(null=True, blank=True)
     rotational = models.BooleanField(null=True, blank=True)
+    only_smart = models.BooleanField(
+        default=False, help_text="smartctl alone sees it: the member of a RAID controller"
+    )
     seen_at = models.DateTimeField()
     missing_since = models.DateTimeField(null=True, blank=True)
 

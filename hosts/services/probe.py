@@ -36,7 +36,8 @@ def record(host: Host, facts: HostFacts, now: datetime) -> bool:
     with transaction.atomic():
         changed = _save_host(host, facts, now)
         drives = {drive.name: _save_drive(host, drive, now) for drive in facts.drives}
-        changed |= _gone(PhysicalDisk.objects.filter(host=host, seen_at__lt=now), now)
+        unseen = PhysicalDisk.objects.filter(host=host, seen_at__lt=now, only_smart=False)
+        changed |= _gone(unseen, now)
         for mount in facts.mounts:
             changed |= _save_mount(host, mount, drives, now)
         changed |= _gone(FileSystem.objects.filter(host=host, seen_at__lt=now), now)
