@@ -83,15 +83,15 @@ def fingerprint(host: Host) -> str:
 
 
 def _fill_libvirt(host: Host) -> None:
-    """Give the host its own copy of Debian's libvirt folders, then our settings."""
-    for name in BOUND:
-        folder = host.state_dir / name
-        folder.mkdir(parents=True, exist_ok=True)
-    (host.state_dir / "var/log/libvirt/qemu").mkdir(exist_ok=True)
+    """Give the host libvirt folders of its own, with Debian's settings and then ours.
+
+    Only settings are taken from the machine: its VMs and networks are not ours to define.
+    """
+    for name in (*BOUND, "var/log/libvirt/qemu", "etc/libvirt/hooks", "etc/libvirt/qemu"):
+        (host.state_dir / name).mkdir(parents=True, exist_ok=True)
     etc = host.state_dir / "etc/libvirt"
-    shutil.copytree("/etc/libvirt", etc, dirs_exist_ok=True, symlinks=True)
-    for link in etc.glob("qemu/**/autostart/*"):
-        link.unlink()
+    for path in Path("/etc/libvirt").glob("*.conf"):
+        shutil.copyfile(path, etc / path.name)
     identity = uuid.uuid5(SPACE, host.namespace)
     (etc / "libvirtd.conf").write_text(LIBVIRTD.format(uuid=identity))
     settings = QEMU.format(address=host.address)
@@ -104,18 +104,18 @@ def _fill_identity(host: Host) -> None:
     (etc / "hostname").write_text(f"{host.name}\n")
     (etc / "hosts").write_text(f"127.0.0.1 localhost\n127.0.1.1 {host.name}\n")
     (etc / "machine-id").write_text(uuid.uuid5(SPACE, f"{host.namespace}/id").hex + "\n")
-    lines = Path("/etc/shadow").read_text().splitlines()
     shadow = etc / "shadow"
     shadow.touch(mode=0o600)
     # sshd refuses an account whose password field begins with "!", even for keys.
-    unlocked = (f"root:*:{line.split(':', 2)[2]}" for line in lines if line.startswith("root:"))
-    others = (line for line in lines if not line.startswith("root:"))
-    shadow.write_text("\n".join([*unlocked, *others]) + "\n")
+    shadow.write_text("root:*:19000:0:99999:7:::\n")
 
 
 def write(layout: Layout, host: Host) -> None:
-    """Write all configuration of ``host`` into its state folder."""
+    """Write all configuration of ``host`` into its state folder, once."""
     state = host.state_dir
+    done = state / "configured"
+    if done.exists():
+        return
     for name in ("root", "srv/images", "srv/store", "smart", "bin"):
         (state / name).mkdir(parents=True, exist_ok=True)
     state.chmod(0o755)
@@ -126,6 +126,7 @@ def write(layout: Layout, host: Host) -> None:
     key_pair(state / "ssh_host_ed25519_key", f"{host.namespace} host key")
     key_pair(layout.key, f"lab {layout.name}")
     authorize(host, Path(f"{layout.key}.pub").read_text())
+    done.touch()
 
 
 def authorize(host: Host, line: str) -> None:
