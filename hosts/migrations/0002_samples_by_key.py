@@ -7,7 +7,7 @@ def tier(name: str) -> migrations.CreateModel:
     return migrations.CreateModel(
         name=name,
         fields=[
-            ('key', models.BigIntegerField(help_text="subject's id × 2³² + time", primary_key=True, serialize=False)),
+            ('key', models.BigAutoField(help_text="subject's id × 2³² + time", primary_key=True, serialize=False)),
             ('packed', models.BinaryField()),
         ],
         options={'abstract': False},

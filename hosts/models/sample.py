@@ -62,7 +62,9 @@ class Sample(models.Model):
     KEPT: ClassVar[int]
     BLOCKS: ClassVar[int] = 3
 
-    key = models.BigIntegerField(primary_key=True, help_text="subject's id × 2³² + time")
+    # Always given, never counted up: but only an automatic key is SQLite's rowid itself, a 64-bit
+    # key of another kind would be an index beside it.
+    key = models.BigAutoField(primary_key=True, help_text="subject's id × 2³² + time")
     packed = models.BinaryField()
 
     class Meta:
