@@ -23,7 +23,7 @@ from django.conf import settings
 
 from labpanel.adapters.errors import AdapterError, Missing, Refused, TimedOut, Unreachable
 from labpanel.adapters.file_lock import locked
-from labpanel.adapters.machine import Machine, close_pipes, end, listens
+from labpanel.adapters.machine import Machine, beside, close_pipes, end, listens
 from labpanel.lib.shapes import Endpoint
 
 OPEN_SECONDS = 8
@@ -99,7 +99,7 @@ class Hypervisor:
         """
         self.machine.ensure_master()
         master = self.machine.channel.control_path
-        with locked(master.with_suffix(".forward"), OPEN_SECONDS, "The tunnel to libvirt"):
+        with locked(beside(master, ".forward"), OPEN_SECONDS, "The tunnel to libvirt"):
             try:
                 status = master.stat()
             except FileNotFoundError as gone:

@@ -140,7 +140,7 @@ class Machine:
         if self.endpoint.is_local or listens(path):
             return
         asked_at = time.monotonic()
-        with locked(path.with_suffix(".lock"), MASTER_SECONDS, f"SSH to {self.endpoint.name}"):
+        with locked(beside(path, ".lock"), MASTER_SECONDS, f"SSH to {self.endpoint.name}"):
             if listens(path):
                 return
             failed_at, error = _failed_at.get(path, (0.0, None))
@@ -154,7 +154,7 @@ class Machine:
 
     def _open_master(self) -> None:
         path = self.channel.control_path
-        log = path.with_suffix(".log")
+        log = beside(path, ".log")
         for stale in (path, log):
             stale.unlink(missing_ok=True)
         # Standard output and error go nowhere: a master in the background that holds the
@@ -212,6 +212,11 @@ class Machine:
         return CommandFailed(
             f"`{Path(words[0]).name}` failed on {self.endpoint.name}: {last}", output.status, text
         )
+
+
+def beside(control_path: Path, suffix: str) -> Path:
+    """A file that goes with a control socket, under a name that is not taken for one."""
+    return control_path.with_name(f"s{control_path.name[1:]}{suffix}")
 
 
 def listens(path: Path) -> bool:

@@ -51,6 +51,11 @@ def say(text: str) -> None:
         _write(sys.stdout, shown(text))
 
 
+def gap() -> None:
+    """An empty line."""
+    _write(sys.stdout, "")
+
+
 def complain(text: str) -> None:
     """One line on standard error."""
     _write(sys.stderr, shown(text))
