@@ -10,6 +10,7 @@ from django.db.models import Prefetch
 
 from backups.models import Exclusion, Generation, GenerationDisk, Store
 from backups.rules.coverage import LEVELS, ORDER, Covered, Kept, judge
+from backups.selectors.drives import keys_below
 from hosts.models import VM, VirtualDisk
 from hosts.rules.presence import presence
 
@@ -158,8 +159,7 @@ def _same_machine(disk: VirtualDisk, store: Store) -> bool:
 def _same_drive(disk: VirtualDisk, store: Store) -> bool:
     if disk.file_system is None:
         return False
-    below = {drive.key for drive in disk.file_system.drives.all()}
-    return bool(below & set(store.drives))
+    return bool(keys_below(disk.file_system) & set(store.drives))
 
 
 def _excluded(disk: VirtualDisk, now: datetime) -> str:

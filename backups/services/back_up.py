@@ -12,6 +12,7 @@ from django.utils import timezone
 
 from backups.models import Generation, Store
 from backups.selectors.exclusions import excluded_targets
+from backups.selectors.generations import backup_json
 from backups.services import reading, recover_text
 from backups.services.identity import panel_id
 from backups.services.index_generation import index_generation
@@ -61,28 +62,7 @@ def back_up(work: Work) -> dict[str, Any]:
         except AdapterError as error:
             raise run.explained(error) from error
     generation = index_generation(store, manifest)
-    return {**result_of(generation), "sentence": _sentence(generation)}
-
-
-def result_of(generation: Generation) -> dict[str, Any]:
-    """The generation as `backup --json` shows it."""
-    return {
-        "generation": generation.key,
-        "vm": generation.vm_name,
-        "store": generation.store.name,
-        "consistency": generation.consistency,
-        "disks": [
-            {
-                "target": disk.target,
-                "mode": disk.mode,
-                "virtual_bytes": disk.virtual_bytes,
-                "read_bytes": disk.read_bytes,
-                "written_bytes": disk.written_bytes,
-                "seconds": round(disk.seconds, 3),
-            }
-            for disk in generation.disks.all()
-        ],
-    }
+    return {**backup_json(generation), "sentence": _sentence(generation)}
 
 
 def _sentence(generation: Generation) -> str:

@@ -7,14 +7,17 @@ from typing import Any
 from django.utils import timezone
 
 from backups.models import Generation, Store
+from backups.selectors.drives import file_system_of, keys_below
 from backups.services.identity import panel_id
 from backups.services.index_generation import index_generation
+from hosts.models import Host
 from labpanel.adapters import bus
 from labpanel.adapters.errors import AdapterError
 from labpanel.adapters.machine import Machine
 from labpanel.adapters.store_keeper import Keeper
 from labpanel.jobs.models import Job
 from labpanel.jobs.states import ACTIVE
+from labpanel.lib.shapes import PANEL
 
 log = logging.getLogger(__name__)
 
@@ -42,8 +45,15 @@ def look_at(store: Store) -> None:
         looked_at=timezone.now(),
         size_bytes=seen["size_bytes"],
         available_bytes=seen["available_bytes"],
+        drives=_drives(store, seen["path"]),
     )
     take_in(store, seen["generations"])
+
+
+def _drives(store: Store, path: str) -> list[str]:
+    host = store.host or Host.objects.filter(target=PANEL.target).first()
+    file_system = file_system_of(host, path) if host else None
+    return sorted(keys_below(file_system)) if file_system else []
 
 
 def sweep(keeper: Keeper, partials: list[dict[str, str]]) -> None:

@@ -6,7 +6,8 @@ from typing import Any
 
 from backups.models import Generation
 from backups.rules.naming import file_stem
-from hosts.models import Host, VirtualDisk
+from hosts.models import Host
+from hosts.selectors.images import image_folders
 from labpanel.adapters.image_host import ImageHost
 from labpanel.jobs.work import Failed, Work
 
@@ -58,11 +59,8 @@ def _folder(disks: list[dict[str, Any]], host: Host, work: Work, images: ImageHo
     if asked:
         groups = [[asked]]
     else:
-        used = VirtualDisk.objects.filter(
-            vm__host=host, vm__missing_since=None, missing_since=None, kind="file", device="disk"
-        )
         groups = [
-            _parents(list(used.values_list("source", flat=True))),
+            image_folders(host),
             _parents([disk["source"] for disk in disks]),
             [_DEFAULT],
         ]
@@ -84,9 +82,8 @@ def _parents(paths: list[str]) -> list[str]:
 def _no_room(host: Host, asked: str, need: int, most: int) -> Failed:
     if asked and not most:
         return Failed(f"{asked} on {host.name} is not a directory that can be written to.")
-    where = asked or "no folder for images"
-    verb = f"{asked} has" if asked else f"{where} has"
+    where = f"{asked} does not have" if asked else "no folder for images has"
     return Failed(
-        f"On {host.name} {verb} the {need >> 20} MiB of room that the disks need "
-        f"({most >> 20} MiB at most); make room or choose a folder with --path."
+        f"On {host.name} {where} the {need >> 20} MiB of room that the disks need "
+        f"({most >> 20} MiB are free); make room or choose another folder with --path."
     )

@@ -32,6 +32,8 @@ from labpanel.jobs.work import Failed, Work
 from labpanel.lib.refusal import Refusal
 
 _NVRAM = "/var/lib/libvirt/qemu/nvram"
+# libvirt may probe QEMU anew before it defines (16 s seen under plain emulation).
+_DEFINE_SECONDS = 120
 _START_SECONDS = 60
 
 
@@ -230,7 +232,7 @@ class Run:
             target.images.write_file(nvram, self._text(keeper, "nvram.fd"))
             target.placed.append(nvram)
         fitted = restore_xml.fitted(xml, self.identity, places.paths, gone=gone, nvram=nvram)
-        target.hypervisor.call("define", deadline=30, xml=fitted)
+        target.hypervisor.call("define", deadline=_DEFINE_SECONDS, xml=fitted)
         self.work.line(f"{self.identity.name} is defined on {self.host.name}.")
 
     def _tidy(self, target: Target, places: Places) -> None:

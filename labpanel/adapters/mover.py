@@ -66,6 +66,10 @@ class Mover:
         """Hold the content against the list in the file `digests`; finds every bad block."""
         return self._run(source, told, digests=digests)
 
+    def digest(self, source: Export, *, told: Callable[[Tick], None]) -> Moved:
+        """Read and digest a whole disk; nothing is written."""
+        return self._run(source, told)
+
     def restore(
         self, source: Export, target: Export, digests: str, *, told: Callable[[Tick], None]
     ) -> Moved:

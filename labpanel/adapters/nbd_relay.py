@@ -32,6 +32,8 @@ def end_channel(machine: Machine) -> None:
     machine.close()
     for suffix in (".lock", ".log", ".forward"):
         machine.channel.control_path.with_suffix(suffix).unlink(missing_ok=True)
+    for socket in Path(settings.RUNTIME_DIR).glob(f"n-{machine.channel.name}-*"):
+        socket.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager

@@ -1,0 +1,20 @@
+"""What lies below a file or a directory of a host: its file system and the drives under it."""
+
+from pathlib import PurePosixPath
+
+from hosts.models import FileSystem, Host
+
+
+def keys_below(file_system: FileSystem) -> set[str]:
+    """Keys of the physical disks, and one for the file system itself, which also tells two
+    directories of one file system apart from two drives where no drive is known. One key in
+    common means: one drive takes both."""
+    place = f"file system {file_system.host_id}:{file_system.mount_point}"
+    return {place, *(drive.key for drive in file_system.drives.all())}
+
+
+def file_system_of(host: Host, path: str) -> FileSystem | None:
+    """The file system of the host on which `path` lies, by its mount point."""
+    parents = {str(parent) for parent in (PurePosixPath(path), *PurePosixPath(path).parents)}
+    found = FileSystem.objects.filter(host=host, missing_since=None, mount_point__in=parents)
+    return max(found, key=lambda one: len(one.mount_point), default=None)
