@@ -1,18 +1,23 @@
 """Opening, claiming and ending jobs. All state changes are conditional updates: whoever changes
 no row has lost the race and leaves quietly."""
 
+import functools
 import importlib
+import logging
 from datetime import datetime
 from typing import Any
 
 from django.db import IntegrityError, transaction
 from django.utils import timezone
+from kombu.exceptions import OperationalError
 
 from labpanel.adapters import bus
 from labpanel.celery import app
 from labpanel.jobs.kinds import KINDS
 from labpanel.jobs.models import Job, JobLine
 from labpanel.jobs.states import ACTIVE, State
+
+log = logging.getLogger(__name__)
 
 
 class Busy(Exception):
@@ -34,35 +39,37 @@ def open_job(
     parameters: dict[str, Any] | None = None,
 ) -> Job:
     """Write the job down and send it on commit. Raises Busy if its lock is held."""
-    try:
-        with transaction.atomic():
-            job = Job.objects.create(
-                kind=kind,
-                title=title,
-                subject=subject,
-                lock_key=lock_key,
-                asked_by=asked_by,
-                parameters=parameters or {},
-            )
-    except IntegrityError:
-        holder = Job.objects.filter(lock_key=lock_key, state__in=ACTIVE).first()
-        if holder is None:  # it ended between our try and this look
-            return open_job(
-                kind,
-                title,
-                subject=subject,
-                lock_key=lock_key,
-                asked_by=asked_by,
-                parameters=parameters,
-            )
-        raise Busy(holder) from None
-    transaction.on_commit(lambda: send(job))
-    return job
+    fields = {
+        "kind": kind,
+        "title": title,
+        "subject": subject,
+        "lock_key": lock_key,
+        "asked_by": asked_by,
+        "parameters": parameters or {},
+    }
+    while True:
+        try:
+            with transaction.atomic():
+                job = Job.objects.create(**fields)
+        except IntegrityError:
+            if not lock_key:  # then it was not the lock that refused
+                raise
+            holder = Job.objects.filter(lock_key=lock_key, state__in=ACTIVE).first()
+            if holder is not None:
+                raise Busy(holder) from None
+            continue  # it ended between our try and this look
+        transaction.on_commit(functools.partial(send, job))
+        return job
 
 
 def send(job: Job) -> None:
+    """Tell a worker. If the broker is away the job stays waiting and the reaper sends it again."""
     kind = KINDS[job.kind]
-    app.send_task(kind.task, args=[job.pk], queue=kind.queue)
+    try:
+        app.send_task(kind.task, args=[job.pk], queue=kind.queue)
+    except OperationalError as error:
+        log.warning("job %s cannot be sent yet: %s", job.pk, error)
+    Job.objects.filter(pk=job.pk, state=State.WAITING).update(beat_at=timezone.now())
     bus.publish("jobs")
 
 
@@ -116,6 +123,7 @@ def ask_to_cancel(job: Job) -> bool:
     if Job.objects.filter(pk=job.pk, state=State.WAITING).update(
         state=State.CANCELLED, sentence="Cancelled before it began.", ended_at=timezone.now()
     ):
+        add_line(job.pk, "Cancelled before it began.")
         bus.publish("jobs")
         return True
     asked = Job.objects.filter(pk=job.pk, state=State.RUNNING).update(cancel_asked=True)

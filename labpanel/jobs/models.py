@@ -25,7 +25,9 @@ class Job(models.Model):
     worker = models.CharField(max_length=64, blank=True, help_text="token of the claiming worker")
     created_at = models.DateTimeField(auto_now_add=True)
     started_at = models.DateTimeField(null=True, blank=True)
-    beat_at = models.DateTimeField(null=True, blank=True)
+    beat_at = models.DateTimeField(
+        null=True, blank=True, help_text="running: the worker's last beat; waiting: last sent"
+    )
     ended_at = models.DateTimeField(null=True, blank=True)
     sentence = models.TextField(blank=True, help_text="how it ended, for the user")
     detail = models.TextField(blank=True, help_text="for the log: detail or traceback")

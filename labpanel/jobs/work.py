@@ -2,25 +2,24 @@
 
 import logging
 import secrets
-import threading
 import time
 import traceback
 from collections.abc import Callable
 from typing import Any
 
-from django.db import close_old_connections
-from django.utils import timezone
+from django.db.models import QuerySet
 
 from labpanel.adapters import bus
 from labpanel.adapters.errors import AdapterError
 from labpanel.jobs import ledger
+from labpanel.jobs.beat import beating
 from labpanel.jobs.models import Job
 from labpanel.jobs.states import State
 from labpanel.lib.shapes import Progress
 
 log = logging.getLogger(__name__)
-BEAT_SECONDS = 5
 PROGRESS_SECONDS = 1
+TAKEN = "This job was settled by somebody else while it ran."
 
 
 class Cancelled(Exception):
@@ -54,7 +53,7 @@ class Work:
         if progress == self._told or (same_phase and now - self._told_at < PROGRESS_SECONDS):
             return
         self._told, self._told_at = progress, now
-        Job.objects.filter(pk=self.job.pk).update(
+        self._held().update(
             progress=progress.percent,
             phase=progress.phase,
             done_bytes=progress.done_bytes,
@@ -64,17 +63,25 @@ class Work:
         bus.publish(f"job:{self.job.pk}")
 
     def remember(self, **facts: Any) -> None:
-        """Keep what a settling would need, before the step that makes it needed."""
+        """Keep what a settling would need, before the step that makes it needed.
+
+        Raises Failed when the job was taken away: then the step must not be made.
+        """
         self.job.state_data = {**self.job.state_data, **facts}
-        Job.objects.filter(pk=self.job.pk).update(state_data=self.job.state_data)
+        if not self._held().update(state_data=self.job.state_data):
+            raise Failed(TAKEN)
 
     def check(self) -> None:
         """Stop here if cancelling was asked for, or if the job was taken from this worker."""
-        row = Job.objects.filter(pk=self.job.pk).values("cancel_asked", "state", "worker").first()
-        if row is None or row["state"] != State.RUNNING or row["worker"] != self.job.worker:
-            raise Failed("This job was settled by somebody else while it ran.")
-        if row["cancel_asked"]:
+        asked = self._held().values_list("cancel_asked", flat=True).first()
+        if asked is None:
+            raise Failed(TAKEN)
+        if asked:
             raise Cancelled
+
+    def _held(self) -> QuerySet[Job]:
+        """The job's row, as long as it is this worker's."""
+        return Job.objects.filter(pk=self.job.pk, state=State.RUNNING, worker=self.job.worker)
 
 
 def perform(job_id: int, do: Callable[[Work], dict[str, Any]], done: str = "Done.") -> None:
@@ -86,34 +93,31 @@ def perform(job_id: int, do: Callable[[Work], dict[str, Any]], done: str = "Done
     job = ledger.claim(job_id, worker)
     if job is None:
         return
-    stop = threading.Event()
-    threading.Thread(target=_beat, args=(job_id, worker, stop), daemon=True).start()
+    with beating(job_id, worker):
+        _do(job, do, done)
+
+
+def _do(job: Job, do: Callable[[Work], dict[str, Any]], done: str) -> None:
     try:
         result = do(Work(job))
-        sentence = str(result.pop("sentence", done))
-        ledger.finish(job_id, State.DONE, sentence, worker=worker, result=result)
     except Cancelled:
-        ledger.finish(
-            job_id, State.CANCELLED, "Cancelled; nothing half-done counts.", worker=worker
-        )
+        _end(job, State.CANCELLED, "Cancelled; nothing half-done counts.")
     except (Failed, AdapterError) as refusal:
-        ledger.finish(job_id, State.FAILED, refusal.sentence, worker=worker, detail=refusal.detail)
+        _end(job, State.FAILED, refusal.sentence, detail=refusal.detail)
     except Exception:  # the ledger is the one place where a bug must not go unrecorded
-        log.exception("job %s broke", job_id)
-        ledger.finish(
-            job_id,
+        log.exception("job %s broke", job.pk)
+        _end(
+            job,
             State.ERRORED,
-            f"Something went wrong inside labpanel (job {job_id}); the log has the details.",
-            worker=worker,
+            f"Something went wrong inside labpanel (job {job.pk}); the log has the details.",
             detail=traceback.format_exc(),
         )
-    finally:
-        stop.set()
+    else:
+        sentence = str(result.pop("sentence", done))
+        _end(job, State.DONE, sentence, result=result)
 
 
-def _beat(job_id: int, worker: str, stop: threading.Event) -> None:
-    while not stop.wait(BEAT_SECONDS):
-        Job.objects.filter(pk=job_id, worker=worker, state=State.RUNNING).update(
-            beat_at=timezone.now()
-        )
-    close_old_connections()
+def _end(job: Job, state: State, sentence: str, **more: Any) -> None:
+    """The one place where a job ends; only the worker that still holds it may end it."""
+    if not ledger.finish(job.pk, state, sentence, worker=job.worker, **more):
+        log.warning("job %s was settled by somebody else before it was %s", job.pk, state)

@@ -31,12 +31,12 @@ _open: Counter[str] = Counter()
 @login_not_required  # answered here: an event source can't follow a redirect to a page
 async def events(request: HttpRequest) -> HttpResponseBase:
     """The stream, 401 for who is not signed in, 429 for one too many."""
-    if request.method != "GET":
-        return HttpResponse(status=405, headers={"Allow": "GET"})
     user = await request.auser()
     key = request.session.session_key
     if not user.is_authenticated or key is None:
         return HttpResponse("Sign in first.", status=401, content_type="text/plain")
+    if request.method != "GET":
+        return HttpResponse(status=405, headers={"Allow": "GET"})
     if _open[key] >= STREAMS_FOR_A_SESSION:
         sentence = "Too many pages of this panel are open in this browser."
         return HttpResponse(sentence, status=429, content_type="text/plain")
