@@ -23,6 +23,7 @@ TURNS: dict[str, tuple[float, str]] = {
     "hosts.tasks.roll_up": (60, "quick"),
     "backups.tasks.look_at_stores": (120, "quick"),
     "labpanel.jobs.tasks.reap": (15, "quick"),
+    "labpanel.moves.tasks.settle_open": (30, "quick"),
 }
 
 app.conf.beat_schedule = {

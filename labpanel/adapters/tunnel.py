@@ -75,7 +75,7 @@ def opened(
 
 
 def close(source: GroundWork, destination: GroundWork, token: str) -> None:
-    """End the tunnels and take the folders away; what cannot be reached is left for the settling."""
+    """End the tunnels, take the folders away; what is out of reach is left for the settling."""
     for prefix in "dmn":
         (Path(settings.RUNTIME_DIR) / f"{prefix}-{token}").unlink(missing_ok=True)
     for ground in (source, destination):

@@ -1,5 +1,10 @@
-"""API addresses of the app moves."""
+"""API addresses of moves."""
 
-from django.urls import URLPattern
+from django.urls import path
 
-urlpatterns: list[URLPattern] = []
+from labpanel.moves import api
+
+urlpatterns = [
+    path("vms/<uuid:uuid>/move-plan", api.read_plan),
+    path("vms/<uuid:uuid>/move", api.create_move),
+]

@@ -1,5 +1,7 @@
-"""Addresses of the app moves."""
+"""Addresses of moves."""
 
-from django.urls import URLPattern
+from django.urls import path
 
-urlpatterns: list[URLPattern] = []
+from labpanel.moves import views
+
+urlpatterns = [path("vms/<uuid:uuid>/move/", views.move, name="vm-move")]

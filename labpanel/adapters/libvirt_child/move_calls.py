@@ -73,9 +73,7 @@ def target_facts(
     }
 
 
-def _machine_trouble(
-    connection: libvirt.virConnect, emulator: str, arch: str, machine: str
-) -> str:
+def _machine_trouble(connection: libvirt.virConnect, emulator: str, arch: str, machine: str) -> str:
     try:
         connection.getDomainCapabilities(emulator or None, arch, machine or None, None)
     except libvirt.libvirtError as error:

@@ -1,0 +1,173 @@
+"""Where a VM belongs after a move that may have been cut anywhere, and making it so.
+
+The rule: the destination runs the VM only when the source's libvirt itself says that it is gone
+from there. A source that does not answer proves nothing: then nothing is started, nothing removed.
+"""
+
+import time
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from typing import Any
+
+from labpanel.adapters.errors import AdapterError
+from labpanel.moves.services.ends import Ends, Seen
+
+ABORT_SECONDS = 40
+_DESTROY_SECONDS = 60
+
+
+class Place(StrEnum):
+    """Where the VM is. UNKNOWN: not to be established now; both sides stay as they are."""
+
+    SOURCE = "source"
+    DESTINATION = "destination"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Handover:
+    """All that a settling needs, kept in the job's state_data before the first step.
+
+    `made` are the files made at the destination, `left` those that stay at the source under
+    another name; `runs` says whether it is to run in the end.
+    """
+
+    uuid: str
+    name: str
+    source: str
+    destination: str
+    token: str
+    way: str
+    made: list[str]
+    left: list[str]
+    suffix: str
+    runs: bool
+    autostart: bool
+
+    def kept(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """`sentence` says where the VM is, and what is still to be done if anything is."""
+
+    place: Place
+    sentence: str
+
+
+def resolve(ends: Ends, hand: Handover) -> Outcome:
+    """Ask both hosts where the VM is and make that true and clean. Never raises for a host that
+    does not answer."""
+    try:
+        source = _source_at_rest(ends, hand)
+    except AdapterError as error:
+        return Outcome(Place.UNKNOWN, _source_silent(hand, error))
+    try:
+        there = ends.destination.see(hand.uuid)
+    except AdapterError as error:
+        return _destination_silent(ends, hand, source, error)
+    if source.known and not source.left and there.active and not there.paused:
+        return Outcome(Place.UNKNOWN, _twice(hand))
+    if source.known and not (source.left and there.active):
+        return _keep_source(ends, hand, source, there)
+    if not there.known:
+        return Outcome(Place.UNKNOWN, _nowhere(hand))
+    finish(ends, hand)
+    return Outcome(Place.DESTINATION, f"{hand.name} is on {hand.destination} now.")
+
+
+def _source_at_rest(ends: Ends, hand: Handover) -> Seen:
+    """The source's word once no migration is under way any more; an outgoing one is stopped."""
+    until = time.monotonic() + ABORT_SECONDS
+    while True:
+        seen = ends.source.see(hand.uuid)
+        if not seen.active or not ends.source.call("job_stats", uuid=hand.uuid):
+            return ends.source.see(hand.uuid)
+        if time.monotonic() > until:
+            raise AdapterError(f"The migration of {hand.name} does not stop on {hand.source}.")
+        try:
+            ends.source.call("abort_move", uuid=hand.uuid)
+        except AdapterError:
+            pass  # it ended in between, or is past the point of aborting: the next look tells
+        time.sleep(0.5)
+
+
+def _keep_source(ends: Ends, hand: Handover, source: Seen, there: Seen) -> Outcome:
+    """The VM stays where it was; what was begun at the destination goes."""
+    clear_destination(ends, hand, there)
+    if source.paused and hand.runs:
+        ends.source.call("resume", uuid=hand.uuid)
+    state = "runs" if source.active and hand.runs else "is"
+    return Outcome(Place.SOURCE, f"{hand.name} {state} on {hand.source} as before.")
+
+
+def clear_destination(ends: Ends, hand: Handover, there: Seen) -> None:
+    """Remove the paused or shut-off copy and this move's own images, nothing else."""
+    end = ends.destination
+    if there.active:
+        end.call("destroy", deadline=_DESTROY_SECONDS, uuid=hand.uuid)
+    if end.see(hand.uuid).known:
+        end.call("undefine", uuid=hand.uuid)
+    end.ground.remove(hand.token, hand.made)
+
+
+def finish(ends: Ends, hand: Handover) -> float | None:
+    """The source has let go: run at the destination. Each step may be done twice. The moment in
+    which it ran again, on the monotonic clock, or None if it was not to run or ran already."""
+    source, destination = ends.source, ends.destination
+    now = source.see(hand.uuid)
+    if now.active:
+        raise AdapterError(f"{hand.name} still runs on {hand.source}.")
+    if now.left:
+        source.call("undefine", uuid=hand.uuid)
+    resumed = None
+    if hand.runs and destination.see(hand.uuid).paused:
+        destination.call("resume", uuid=hand.uuid)
+        resumed = time.monotonic()
+    if hand.autostart:
+        destination.call("set_autostart", uuid=hand.uuid, on=True)
+    source.ground.aside(hand.left, hand.suffix)
+    destination.ground.unmark(hand.token, hand.made)
+    return resumed
+
+
+def _source_silent(hand: Handover, error: AdapterError) -> str:
+    waits = "stays paused" if hand.runs else "stays off"
+    return (
+        f"{hand.source} does not answer, so whether {hand.name} still is there cannot be "
+        f"established: its copy on {hand.destination} {waits}, and both sets of disks are kept. "
+        f"It is settled as soon as {hand.source} answers. ({error.sentence})"
+    )
+
+
+def _destination_silent(ends: Ends, hand: Handover, source: Seen, error: AdapterError) -> Outcome:
+    """A copy there is paused at most: the source goes on if it still has the VM."""
+    if source.known and not source.left:
+        if source.paused and hand.runs:
+            ends.source.call("resume", uuid=hand.uuid)
+        state = "runs" if source.active and hand.runs else "is"
+        return Outcome(
+            Place.UNKNOWN,
+            f"{hand.name} {state} on {hand.source} as before. {hand.destination} does not answer; "
+            f"what was begun there is removed as soon as it does. ({error.sentence})",
+        )
+    return Outcome(
+        Place.UNKNOWN,
+        f"{hand.name} has left {hand.source} and waits on {hand.destination}, which does not "
+        f"answer; it goes on there as soon as it does. ({error.sentence})",
+    )
+
+
+def _nowhere(hand: Handover) -> str:
+    return (
+        f"Neither host has {hand.name} any more. Its disks are kept: {', '.join(hand.left)} on "
+        f"{hand.source}, {', '.join(hand.made)} on {hand.destination}."
+    )
+
+
+def _twice(hand: Handover) -> str:
+    return (
+        f"{hand.name} runs on {hand.destination} and is also known on {hand.source}: somebody "
+        f"started it by hand. Nothing was touched; remove it from one of them."
+    )
