@@ -42,8 +42,17 @@ def series(subjects: Sequence[Subject], view: Window) -> dict[int, Columns]:
     """Columns of each subject that has rows in the window, by primary key. One query."""
     tier = LADDER[view.tier]
     found = rows(TIERS[view.tier], [subject.pk for subject in subjects], view.start, view.end)
-    widths = {subject.pk: len(LAYOUTS[subject.kind]) for subject in subjects}
-    return {pk: columns(own, view, tier, widths[pk]) for pk, own in found.items() if own}
+    return {
+        subject.pk: columns(
+            found[subject.pk], view, tier, len(LAYOUTS[subject.kind]), _bands(subject.kind)
+        )
+        for subject in subjects
+        if found[subject.pk]
+    }
+
+
+def _bands(kind: str) -> set[int]:
+    return {place for plan in PLANS[kind] if plan.band for place in plan.places(kind)}
 
 
 def vm_charts(vm: VM, view: Window) -> list[Chart]:

@@ -5,7 +5,8 @@ Everything here works on whole columns (slices, zip): a page draws some thirty o
 """
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from array import array
+from collections.abc import Callable, Container, Iterable, Sequence
 from dataclasses import dataclass
 
 from labpanel.lib.packed import NAN, unpack, widened
@@ -64,7 +65,8 @@ class Window:
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """One column for each value of a layout; `low` and `high` are empty in the finest tier."""
+    """One column for each value of a layout; a column of `low` or `high` is empty where no band
+    was asked for, and in the finest tier."""
 
     mean: tuple[Column, ...]
     low: tuple[Column, ...] = ()
@@ -86,29 +88,41 @@ def window(tiers: Sequence[Tier], start: int, end: int, now: int, points: int = 
     return Window(first, step, max(1, math.ceil((end - first) / step)), number, factor)
 
 
-def columns(rows: Sequence[tuple[int, bytes]], view: Window, tier: Tier, width: int) -> Columns:
-    """`rows` are (time, packed values) in order of time; `width` is the layout's length.
+def columns(
+    rows: Sequence[tuple[int, bytes]],
+    view: Window,
+    tier: Tier,
+    width: int,
+    bands: Container[int] = range(99),
+) -> Columns:
+    """`rows` are (time, packed values) in order of time; `width` is the layout's length; `bands`
+    are the values whose extremes are wanted too.
 
     Rows may be missing, and may hold fewer values than the layout has by now.
     """
-    length = max((len(packed) for _, packed in rows), default=0) // 4
-    data = unpack(b"".join(widened(packed, length, tier.blocks) for _, packed in rows))
-    data.extend([NAN] * length)  # what an empty cell's place, -1, leads to
-    places = _places(rows, view, tier)
+    packed = [own for _, own in rows]
+    lengths = set(map(len, packed)) or {0}
+    length = max(lengths) // 4
+    if len(lengths) > 1:
+        packed = [widened(own, length, tier.blocks) for own in packed]
+    data = unpack(b"".join(packed))
     per_block = length // tier.blocks
+    spread = _spreader(rows, view, tier)
 
-    def cut(block: int, thin: Callable[[Column, int], Column]) -> tuple[Column, ...]:
-        begin = block * per_block
-        found = [data[begin + value :: length] for value in range(min(per_block, width))]
-        blank = thin([NAN] * len(places), view.factor)
-        return (
-            *(thin([*map(column.__getitem__, places)], view.factor) for column in found),
-            *([blank] * (width - len(found))),
-        )
+    def cut(block: int, value: int, thin: Callable[[Column, int], Column]) -> Column:
+        if value >= per_block:
+            return [NAN] * view.count
+        column = spread(data[block * per_block + value :: length])
+        return thin(column, view.factor) if view.factor > 1 else column
 
+    values = range(width)
     if tier.blocks == 1:
-        return Columns(mean=cut(0, _means))
-    return Columns(low=cut(0, _lowest), mean=cut(1, _means), high=cut(2, _highest))
+        return Columns(mean=tuple(cut(0, value, _means) for value in values))
+    return Columns(
+        low=tuple(cut(0, value, _lowest) if value in bands else () for value in values),
+        mean=tuple(cut(1, value, _means) for value in values),
+        high=tuple(cut(2, value, _highest) if value in bands else () for value in values),
+    )
 
 
 def as_json(column: Column) -> str:
@@ -117,28 +131,39 @@ def as_json(column: Column) -> str:
     return f"[{text[:-1].replace('nan', 'null')}]"
 
 
-def _places(rows: Sequence[tuple[int, bytes]], view: Window, tier: Tier) -> list[int]:
-    """For each cell of the tier's grid the number of its row, -1 for none."""
+def _spreader(
+    rows: Sequence[tuple[int, bytes]], view: Window, tier: Tier
+) -> Callable[["array[float]"], Column]:
+    """How a column of rows becomes one of the window's cells, empty ones being NaN."""
     cells = view.count * view.factor
     first = view.start // tier.step
-    places = [-1] * cells
-    for number, (at, _) in enumerate(rows):
-        place = at // tier.step - first
+    places = [at // tier.step - first for at, _ in rows]
+    if places and places[-1] - places[0] == len(places) - 1 and places[0] >= 0:
+        # none is missing in between: cells before and after are all there is to add
+        before, after = places[0], cells - 1 - places[-1]
+        return lambda column: array("f", [NAN]) * before + column + array("f", [NAN]) * after
+    numbers = [-1] * cells
+    for number, place in enumerate(places):
         if 0 <= place < cells:
-            places[place] = number
+            numbers[place] = number
     if tier.blocks == 1:
-        _carry_back(places)
-    return places
+        _carry_back(numbers)
+
+    def by_number(column: "array[float]") -> Column:
+        column.append(NAN)  # what -1 leads to
+        return [*map(column.__getitem__, numbers)]
+
+    return by_number
 
 
-def _carry_back(places: list[int]) -> None:
+def _carry_back(numbers: list[int]) -> None:
     """Let a row stand for up to CARRIED empty cells between it and the row before."""
     known = None
-    for place, number in enumerate(places):
+    for place, number in enumerate(numbers):
         if number < 0:
             continue
         if known is not None and 1 < place - known <= CARRIED + 1:
-            places[known + 1 : place] = [number] * (place - known - 1)
+            numbers[known + 1 : place] = [number] * (place - known - 1)
         known = place
 
 
@@ -147,28 +172,29 @@ def _groups(column: Column, factor: int) -> Iterable[tuple[float, ...]]:
 
 
 def _means(column: Column, factor: int) -> Column:
-    if factor == 1:
-        return column
-    means = [sum(group) / factor for group in _groups(column, factor)]
-    for place, mean in enumerate(means):
-        if math.isnan(mean):
-            known = _known(column[place * factor : (place + 1) * factor])
-            means[place] = sum(known) / len(known) if known else NAN
+    means = [total / factor for total in map(sum, _groups(column, factor))]
+    if math.isnan(sum(means)):
+        for place, mean in enumerate(means):
+            if math.isnan(mean):
+                own = column[place * factor : (place + 1) * factor]
+                known = [value for value in own if not math.isnan(value)]
+                means[place] = sum(known) / len(known) if known else NAN
     return means
 
 
 def _lowest(column: Column, factor: int) -> Column:
-    return column if factor == 1 else [_picked(min, group) for group in _groups(column, factor)]
+    return _extremes(column, factor, min, math.inf)
 
 
 def _highest(column: Column, factor: int) -> Column:
-    return column if factor == 1 else [_picked(max, group) for group in _groups(column, factor)]
+    return _extremes(column, factor, max, -math.inf)
 
 
-def _picked(pick: Callable[[Iterable[float]], float], group: Column) -> float:
-    known = _known(group)
-    return pick(known) if known else NAN
-
-
-def _known(group: Column) -> list[float]:
-    return [value for value in group if not math.isnan(value)]
+def _extremes(
+    column: Column, factor: int, pick: Callable[[Iterable[float]], float], neutral: float
+) -> Column:
+    if not math.isnan(sum(column)):
+        return [*map(pick, _groups(column, factor))]
+    known = [neutral if math.isnan(value) else value for value in column]
+    picked = map(pick, _groups(known, factor))
+    return [NAN if value == neutral else value for value in picked]

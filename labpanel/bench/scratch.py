@@ -1,0 +1,44 @@
+"""A panel's home for one measurement: made, used by the same program started again, removed."""
+
+import contextlib
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from labpanel import env
+
+INSIDE = "LABPANEL_BENCH_OUTER_HOME"
+
+
+def enter() -> None:
+    """Start this program again in a new home, unless that is where it runs already.
+
+    Settings are read once in a process, so another home needs another program image (execve).
+    """
+    if INSIDE in os.environ:
+        return
+    outer = env.home()
+    fresh = Path(tempfile.mkdtemp(prefix="labpanel-bench-"))
+    changed = {"LABPANEL_HOME": str(fresh), INSIDE: str(outer), "LABPANEL_LOG_LEVEL": "WARNING"}
+    kept = {name: value for name, value in os.environ.items() if name != "DATABASE_URL"}
+    sys.stdout.flush()
+    os.execve(sys.executable, [sys.executable, *sys.argv], kept | changed)  # noqa: S606
+
+
+def outer_home() -> Path:
+    """The home of the panel that the owner runs, if any."""
+    return Path(os.environ.get(INSIDE) or env.home())
+
+
+@contextlib.contextmanager
+def removed_afterwards() -> Iterator[Path]:
+    """This home and its folder of sockets, removed however the measurement ends."""
+    home, runtime = env.home(), env.runtime()
+    try:
+        yield home
+    finally:
+        shutil.rmtree(runtime, ignore_errors=True)
+        shutil.rmtree(home, ignore_errors=True)
