@@ -2,7 +2,7 @@
 
 from pathlib import PurePosixPath
 
-from hosts.models import FileSystem, Host
+from hosts.models import FileSystem, Host, PhysicalDisk
 
 
 def keys_below(file_system: FileSystem) -> set[str]:
@@ -10,7 +10,16 @@ def keys_below(file_system: FileSystem) -> set[str]:
     directories of one file system apart from two drives where no drive is known. One key in
     common means: one drive takes both."""
     place = f"file system {file_system.host_id}:{file_system.mount_point}"
-    return {place, *(drive.key for drive in file_system.drives.all())}
+    return {place, *(_key(drive) for drive in file_system.drives.all())}
+
+
+def _key(drive: PhysicalDisk) -> str:
+    """The drive's key if it is the same everywhere, else bound to its host.
+
+    A drive without a model shows no identity of its own: virtual machines' drives carry the
+    same made-up serial number on many machines.
+    """
+    return drive.key if drive.model else f"host {drive.host_id}: {drive.key}"
 
 
 def file_system_of(host: Host, path: str) -> FileSystem | None:
