@@ -12,3 +12,8 @@ urlpatterns = [
     path("", include("labpanel.moves.urls")),
     path("api/v1/", include("labpanel.api_urls")),
 ]
+
+handler400 = "labpanel.home.views.errors.bad_request"
+handler403 = "labpanel.home.views.errors.forbidden"
+handler404 = "labpanel.home.views.errors.not_found"
+handler500 = "labpanel.home.views.errors.broken"

@@ -1,5 +1,15 @@
-"""Addresses of the app home."""
+"""Addresses of the pages that stand on several apps."""
 
-from django.urls import URLPattern
+from django.urls import path
 
-urlpatterns: list[URLPattern] = []
+from labpanel.home.views.host import host
+from labpanel.home.views.overview import overview
+from labpanel.home.views.settings import settings
+from labpanel.home.views.vm import vm
+
+urlpatterns = [
+    path("", overview, name="overview"),
+    path("hosts/<slug:name>/", host, name="host"),
+    path("vms/<uuid:uuid>/", vm, name="vm"),
+    path("settings/", settings, name="settings"),
+]

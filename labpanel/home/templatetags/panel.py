@@ -1,7 +1,7 @@
 """Template tags: numbers, times and marks, the same on every page."""
 
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import UTC, datetime
 
 from django import template
 from django.utils import timezone
@@ -86,3 +86,59 @@ def bar(
 def spark(path: str, label: str) -> dict[str, str]:
     """The small graph of the last hour; `path` is from labpanel.lib.sparkline."""
     return {"path": path, "label": label}
+
+
+@register.simple_tag
+def took(begun: datetime, ended: datetime) -> str:
+    """How long it took: "4 min"."""
+    return durations.between(begun, ended)
+
+
+@register.filter
+def moment(text: str) -> SafeString | str:
+    """A time of a JSON value; what is no time is shown as it is."""
+    try:
+        then = datetime.fromisoformat(text)
+    except (TypeError, ValueError):
+        return text
+    return when(then if then.tzinfo else then.replace(tzinfo=UTC), "clock")
+
+
+@register.filter
+def version(number: int | None) -> str:
+    """libvirt's way of writing a version in one number (1 000 000 × major + 1 000 × minor)."""
+    if not number:
+        return units.NOTHING
+    return f"{number // 1_000_000}.{number // 1000 % 1000}.{number % 1000}"
+
+
+_VERDICT_WORDS = {
+    "none": "no copy",
+    "broken": "damaged copy",
+    "local only": "no copy elsewhere",
+    "stale": "old copy",
+    "unverified": "not read back",
+    "unrehearsed": "read back, never booted",
+    "excluded": "left out on purpose",
+}
+
+
+@register.filter
+def verdict_words(verdict: str) -> str:
+    """A coverage verdict in plain words."""
+    return _VERDICT_WORDS.get(verdict, verdict)
+
+
+@register.filter
+def minus(whole: float | None, part: float | None) -> float | None:
+    """None where either is not known."""
+    return None if whole is None or part is None else whole - part
+
+
+_LEVEL_WORDS = {"good": "well", "watch": "to be watched", "bad": "in trouble"}
+
+
+@register.filter
+def level_words(level: str) -> str:
+    """The state of a drive or a file system in plain words."""
+    return _LEVEL_WORDS.get(level, "unknown")

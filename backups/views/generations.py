@@ -1,0 +1,82 @@
+"""One generation: what it holds, how far it is proven, bringing it back."""
+
+from dataclasses import dataclass
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, render
+from django.views.decorators.http import require_POST, require_safe
+
+from backups.models import Generation
+from backups.services.restore import ask_for_restore
+from backups.services.verify import ask_for_verify
+from hosts.models import Host
+from labpanel.jobs.acting import act, asker
+from labpanel.jobs.models import Job
+from labpanel.jobs.states import ACTIVE
+from labpanel.lib.refusal import Refusal
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    level: str
+    title: str
+    text: str
+
+
+@require_safe
+def generation(request: HttpRequest, key: str) -> HttpResponse:
+    found = get_object_or_404(Generation.objects.select_related("store__host", "vm"), key=key)
+    about = Job.objects.filter(subject=f"generation:{key}", state__in=ACTIVE)
+    context = {
+        "generation": found,
+        "disks": list(found.disks.all()),
+        "proof": proof(found),
+        "active": about.first(),
+        "hosts": list(Host.objects.all()),
+    }
+    return render(request, "backups/generation.html", context)
+
+
+@require_POST
+def verify(request: HttpRequest, key: str) -> HttpResponse:
+    found = get_object_or_404(Generation.objects.select_related("store"), key=key)
+    level = {"1": 1, "2": 2}.get(request.POST.get("level", "2"), 0)
+    return act(request, lambda: ask_for_verify(found, level, asked_by=asker(request)))
+
+
+@require_POST
+def restore(request: HttpRequest, key: str) -> HttpResponse:
+    found = get_object_or_404(Generation.objects.select_related("store__host"), key=key)
+    return act(request, lambda: _ask(request, found))
+
+
+def _ask(request: HttpRequest, found: Generation) -> Job:
+    to = request.POST.get("to", "")
+    host = Host.objects.filter(name=to).first()
+    if host is None:
+        raise Refusal(f"There is no host {to!r}." if to else "Say on which host.", 400)
+    return ask_for_restore(
+        found,
+        host,
+        name=request.POST.get("name", "").strip(),
+        start=request.POST.get("start") == "1",
+        asked_by=asker(request),
+    )
+
+
+def proof(found: Generation) -> Proof:
+    """How far one may trust this copy, in words."""
+    if found.state == Generation.State.MISSING:
+        text = f"It is not in the store {found.store.name} any more."
+        return Proof("bad", "This copy is gone.", text)
+    if found.state == Generation.State.DAMAGED:
+        return Proof("bad", "This copy is damaged.", found.damage)
+    if found.verified_at:
+        text = "Every block was read through its chain and compared with what the source held."
+        booted = "" if found.rehearsed_at else " It was never booted."
+        return Proof("good", "This copy was read back, and it is whole.", text + booted)
+    if found.hashed_at:
+        text = "Its files are as they were written; that they hold what the source held is not shown."
+        return Proof("watch", "Only the files of this copy were checked.", text)
+    text = "A copy that nobody has read back is a hope. Reading takes about as long as making it."
+    return Proof("watch", "This copy was never read back.", text)

@@ -1,0 +1,87 @@
+"""What the coverage of virtual disks means for a VM, and for the death of a host."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from backups.selectors.coverage import CoverageRow
+from labpanel.lib.durations import between
+from labpanel.lib.units import listed, size
+
+# Of one disk and of several; verdicts that are not here are said by their age.
+_WORDS = {
+    "none": ("has no copy", "have no copy"),
+    "broken": ("has a damaged copy", "have damaged copies"),
+    "local only": ("has no copy elsewhere", "have no copy elsewhere"),
+    "unknown": ("is unknown", "are unknown"),
+    "excluded": ("is left out on purpose", "are left out on purpose"),
+}
+_ORDER = ("bad", "watch", "unknown", "good")
+
+
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """The copy state of a VM in a few words. `level` is one of good, watch, bad, unknown."""
+
+    level: str
+    words: str
+
+
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """What the death of one host would take of one VM."""
+
+    vm: str
+    level: str
+    words: str
+
+
+def by_vm(rows: Iterable[CoverageRow]) -> dict[UUID, list[CoverageRow]]:
+    """Rows of each VM, still worst first."""
+    found: dict[UUID, list[CoverageRow]] = {}
+    for row in rows:
+        found.setdefault(row.vm_uuid, []).append(row)
+    return found
+
+
+def copy_state(rows: Sequence[CoverageRow], now: datetime) -> Copy:
+    """Of one VM, whose rows come worst first."""
+    if not rows:
+        return Copy("unknown", "no disk")
+    worst = rows[0]
+    alike = [row.disk for row in rows if row.verdict == worst.verdict]
+    if worst.verdict in _WORDS:
+        one, many = _WORDS[worst.verdict]
+        if len(alike) == 1:
+            return Copy(worst.level, f"{alike[0]} {one}")
+        what = listed(alike) if len(alike) == 2 else f"{len(alike)} disks"
+        return Copy(worst.level, f"{what} {many}")
+    oldest = min((row.newest.taken_at for row in rows if row.newest), default=now)
+    unread = ", not read back" if worst.verdict == "unverified" else ""
+    return Copy(worst.level, f"copy {between(oldest, now)} ago{unread}")
+
+
+def losses(rows: Iterable[CoverageRow], now: datetime) -> list[Loss]:
+    """Per VM, worst first, if the host of these rows died now: a copy on it dies with it."""
+    found = [loss for disks in by_vm(rows).values() if (loss := _loss(disks, now))]
+    return sorted(found, key=lambda loss: _ORDER.index(loss.level))
+
+
+def _loss(rows: Sequence[CoverageRow], now: datetime) -> Loss | None:
+    kept = [row for row in rows if row.verdict != "excluded"]
+    if not kept:
+        return None
+    gone = [row for row in kept if not _survives(row)]
+    if gone:
+        disks = [row.disk for row in gone]
+        what = "everything" if len(gone) == len(kept) else f"everything on {listed(disks)}"
+        total = sum(row.capacity_bytes or 0 for row in gone)
+        return Loss(rows[0].vm, "bad", f"{what} ({size(total)})" if total else what)
+    oldest = min(row.newest.taken_at for row in kept if row.newest)
+    level = "good" if all(row.level == "good" for row in kept) else "watch"
+    return Loss(rows[0].vm, level, f"the last {between(oldest, now)} of changes")
+
+
+def _survives(row: CoverageRow) -> bool:
+    return row.newest is not None and row.newest.off_host and not row.newest.damage

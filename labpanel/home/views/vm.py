@@ -1,0 +1,27 @@
+"""The page of one VM."""
+
+from uuid import UUID
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, render
+from django.utils import timezone
+from django.views.decorators.http import require_safe
+
+from hosts.models import VM
+from labpanel.home.ranges import chosen_range, links
+from labpanel.home.selectors.vm_page import vm_page
+
+
+@require_safe
+def vm(request: HttpRequest, uuid: UUID) -> HttpResponse:
+    found = get_object_or_404(VM.objects.select_related("host"), uuid=uuid)
+    chosen = chosen_range(request)
+    page = vm_page(found, timezone.now())
+    context = {
+        "vm": found,
+        "page": page,
+        "placeholders": range(2 + len(page.disks)),
+        "range": chosen,
+        "ranges": links(chosen),
+    }
+    return render(request, "home/vm.html", context)

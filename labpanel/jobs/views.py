@@ -1,0 +1,54 @@
+"""The activity page and the page of one job."""
+
+from django.core.paginator import Paginator
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
+from django.views.decorators.http import require_POST, require_safe
+
+from labpanel.jobs import ledger
+from labpanel.jobs.acting import refuse
+from labpanel.jobs.models import Job
+
+LINES = 300
+PAGE = 40
+
+
+@require_safe
+def jobs(request: HttpRequest) -> HttpResponse:
+    page = Paginator(Job.objects.all(), PAGE).get_page(request.GET.get("page"))
+    return render(request, "jobs/jobs.html", {"page": page})
+
+
+@require_safe
+def job(request: HttpRequest, pk: int) -> HttpResponse:
+    found = get_object_or_404(Job, pk=pk)
+    newest = list(found.lines.order_by("-pk")[: LINES + 1])
+    context = {
+        "job": found,
+        "lines": newest[LINES - 1 :: -1],
+        "cut": len(newest) > LINES,
+        "about": _about(found),
+        "seconds_left": _seconds_left(found),
+    }
+    return render(request, "jobs/job.html", context)
+
+
+@require_POST
+def cancel(request: HttpRequest, pk: int) -> HttpResponse:
+    found = get_object_or_404(Job, pk=pk)
+    if not ledger.ask_to_cancel(found):
+        return refuse(request, f"{found.title}: this had already ended.", 409, found)
+    return redirect(found)
+
+
+def _about(found: Job) -> str:
+    """The address of the VM that the job is about, if it is about one."""
+    kind, _, uuid = found.subject.partition(":")
+    return reverse("vm", args=[uuid]) if kind == "vm" and uuid else ""
+
+
+def _seconds_left(found: Job) -> float | None:
+    if not found.is_active or not found.bytes_per_second or not found.total_bytes:
+        return None
+    return max(0, found.total_bytes - found.done_bytes) / found.bytes_per_second

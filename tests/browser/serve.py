@@ -1,0 +1,134 @@
+"""A panel of its own for the browser: rows made by the factory, a real server, gone at the end.
+
+Run as a program with LABPANEL_HOME set: `python -m tests.browser.serve DAYS` makes the rows and
+prints the session's cookie and the addresses of the pages as JSON.
+"""
+
+import json
+import os
+import secrets
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+REPOSITORY = Path(__file__).resolve().parent.parent.parent
+READY_SECONDS = 60
+
+
+@dataclass(frozen=True)
+class Panel:
+    """`pages` are paths by name; `cookie` is the value of the session's cookie."""
+
+    address: str
+    cookie: str
+    pages: dict[str, str]
+
+    def url(self, page: str) -> str:
+        return self.address + self.pages[page]
+
+
+@contextmanager
+def panel(days: int = 0) -> Iterator[Panel]:
+    """A panel that listens on this machine; its home, its sockets and its process go away."""
+    home = Path(tempfile.mkdtemp(prefix="labpanel-browser-"))
+    environment = {
+        **os.environ,
+        "LABPANEL_HOME": str(home),
+        "LABPANEL_SECRET_KEY": secrets.token_urlsafe(32),
+        "DJANGO_SETTINGS_MODULE": "labpanel.settings",
+        "LABPANEL_LOG_LEVEL": "WARNING",
+        "REDIS_URL": f"unix://{home}/nobody.sock",
+    }
+    server = None
+    try:
+        made = _made(environment, days)
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            port = listener.getsockname()[1]
+        server = _start(environment, port)
+        _wait(server, port)
+        yield Panel(f"http://127.0.0.1:{port}", made["cookie"], made["pages"])
+    finally:
+        if server is not None:
+            server.terminate()
+            server.wait(timeout=20)
+        runtime = subprocess.run(
+            [sys.executable, "-c", "from labpanel import env; print(env.runtime())"],
+            cwd=REPOSITORY,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        ).stdout.strip()
+        for folder in filter(None, (runtime, str(home))):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _made(environment: dict[str, str], days: int) -> dict[str, dict[str, str]]:
+    for words in (["migrate", "-v0"], ["collectstatic", "--noinput", "-v0"]):
+        subprocess.run(
+            [sys.executable, "manage.py", *words], cwd=REPOSITORY, env=environment, check=True
+        )
+    command = [sys.executable, "-m", "tests.browser.serve", str(days)]
+    made = subprocess.run(
+        command, cwd=REPOSITORY, env=environment, check=True, capture_output=True, text=True
+    )
+    return json.loads(made.stdout)
+
+
+def _start(environment: dict[str, str], port: int) -> subprocess.Popen[bytes]:
+    words = ["labpanel.asgi:application", "--host", "127.0.0.1", "--port", str(port)]
+    quiet = ["--log-level", "warning", "--timeout-graceful-shutdown", "2"]
+    command = [sys.executable, "-m", "uvicorn", *words, *quiet]
+    return subprocess.Popen(command, cwd=REPOSITORY, env=environment)
+
+
+def _wait(server: subprocess.Popen[bytes], port: int) -> None:
+    until = time.monotonic() + READY_SECONDS
+    while time.monotonic() < until and server.poll() is None:
+        try:
+            urllib.request.urlopen(f"http://127.0.0.1:{port}/sign-in/", timeout=5).close()
+        except OSError:
+            time.sleep(0.2)
+        else:
+            return
+    raise AssertionError("the panel for the browser did not start")
+
+
+def _make(days: int) -> dict[str, object]:
+    """In the process of the new home: rows, an account, a session."""
+    import django
+
+    django.setup()
+    from django.conf import settings
+    from django.contrib.auth import HASH_SESSION_KEY, SESSION_KEY
+    from django.contrib.auth.models import User
+    from django.contrib.sessions.backends.db import SessionStore
+    from django.utils import timezone
+
+    from tests.pages import factory
+    from tests.pages.lab import addresses, make_lab
+
+    lab = make_lab()
+    if days:
+        factory.Sample10s.objects.all().delete()
+        factory.make_samples(timezone.now(), days=days)
+    user = User.objects.create_superuser("olga", password="correct horse battery")
+    session = SessionStore()
+    session[SESSION_KEY] = str(user.pk)
+    session["_auth_user_backend"] = "django.contrib.auth.backends.ModelBackend"
+    session[HASH_SESSION_KEY] = user.get_session_auth_hash()
+    session.create()
+    name = settings.SESSION_COOKIE_NAME
+    return {"cookie": f"{name}={session.session_key}", "pages": addresses(lab)}
+
+
+if __name__ == "__main__":
+    sys.stdout.write(json.dumps(_make(int(sys.argv[1]))))
