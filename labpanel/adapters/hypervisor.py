@@ -124,8 +124,8 @@ class Hypervisor:
             if not ready:
                 self.close()
                 raise TimedOut(
-                    f"libvirt on {self.endpoint.name} did not answer `{what}` within "
-                    f"{deadline:.0f} s."
+                    f"libvirt on {self.endpoint.name} gave no answer within {deadline:.0f} s "
+                    f"({what}): it hangs or has too much to do."
                 )
             chunk = os.read(stream, 1 << 20)
             if not chunk:

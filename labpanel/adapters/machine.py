@@ -76,8 +76,8 @@ class Machine:
             end(process)
             self._mistrust_master()
             raise TimedOut(
-                f"{self.endpoint.name} did not finish `{Path(words[0]).name}` within "
-                f"{deadline:.0f} s.",
+                f"{self.endpoint.name} gave no answer within {deadline:.0f} s "
+                f"({Path(words[0]).name}): it hangs, or the network is cut.",
                 shlex.join(words)[:2000],
             ) from late
         finally:
