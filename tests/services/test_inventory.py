@@ -1,0 +1,158 @@
+"""VMs and virtual disks over time: coming, going, moving, and a libvirt that fails."""
+
+import pytest
+
+from hosts.models import VM, VirtualDisk
+from hosts.selectors.lists import vm_list
+from hosts.services import inventory_disks
+from labpanel.adapters import qemu_img
+from labpanel.adapters.errors import TimedOut, Unreachable
+from labpanel.adapters.qemu_img import Image
+from tests.services.looked import HOME, LATER, NOW, WEB, Ground
+
+ODD = '../evil <b>\'"$(reboot)" 家のサーバー'
+
+
+def test_a_first_look_writes_vms_disks_and_where_they_lie(ground: Ground) -> None:
+    ground.libvirt.put("alpha", HOME, ODD, disks={"vda": "/srv/images/a.qcow2", "vdb": "/b.raw"})
+    ground.look(ground.alpha)
+    vm = VM.objects.get(uuid=HOME)
+    assert (vm.name, vm.state, vm.vcpus, vm.memory_bytes) == (ODD, "running", 2, 2**28)
+    vda, vdb = vm.disks.all()
+    assert vda.file_system is not None
+    assert (vda.format, vda.file_system.mount_point) == ("qcow2", "/srv/images")
+    assert [drive.device for drive in vda.file_system.drives.all()] == ["/dev/sdb"]
+    assert vdb.file_system is not None
+    assert (vdb.format, vdb.file_system.mount_point) == ("raw", "/")
+
+
+def test_only_a_change_is_told(ground: Ground, topics: list[str]) -> None:
+    ground.libvirt.put("alpha", HOME, "home", disks={"vda": "/srv/images/a.qcow2"})
+    ground.look(ground.alpha)
+    topics.clear()
+    ground.look(ground.alpha, LATER)
+    assert topics == []
+    ground.libvirt.put("alpha", HOME, "home", "paused", disks={"vda": "/srv/images/a.qcow2"})
+    ground.look(ground.alpha, LATER)
+    assert topics == ["inventory"]
+    assert VM.objects.get().seen_at == LATER
+
+
+def test_a_disk_of_a_running_vm_comes_and_goes(ground: Ground) -> None:
+    before = {"vda": "/srv/images/a.qcow2"}
+    ground.libvirt.put("alpha", HOME, "home", disks=before)
+    ground.look(ground.alpha)
+    more = before | {"vdb": "/srv/images/b.qcow2"}
+    ground.libvirt.put("alpha", HOME, "home", disks=more, lasting=before)
+    ground.look(ground.alpha, LATER)
+    vdb = VirtualDisk.objects.get(target="vdb")
+    assert (vdb.live, vdb.persistent, vdb.missing_since) == (True, False, None)
+    ground.libvirt.put("alpha", HOME, "home", disks=before, lasting=more)
+    ground.look(ground.alpha, LATER)
+    vdb.refresh_from_db()
+    assert (vdb.live, vdb.persistent) == (False, True)
+    ground.libvirt.put("alpha", HOME, "home", disks=before)
+    ground.look(ground.alpha, LATER)
+    vdb.refresh_from_db()
+    assert vdb.missing_since == LATER
+    assert [disk.target for disk in vm_list(LATER)[0].disks] == ["vda"]
+
+
+def test_what_vanishes_is_missing_not_forgotten_and_may_come_back(ground: Ground) -> None:
+    ground.libvirt.put("alpha", HOME, "home", disks={"vda": "/srv/images/a.qcow2"})
+    ground.look(ground.alpha)
+    ground.libvirt.take("alpha", HOME)
+    ground.look(ground.alpha, LATER)
+    row = vm_list(LATER)[0]
+    assert (row.state, row.since, len(row.disks)) == ("missing", LATER, 1)
+    ground.libvirt.put("alpha", HOME, "home", disks={"vda": "/srv/images/a.qcow2"})
+    ground.look(ground.alpha, LATER)
+    assert vm_list(LATER)[0].state == "running"
+
+
+def test_a_libvirt_that_hangs_leaves_the_last_state_and_is_told_apart(ground: Ground) -> None:
+    ground.libvirt.put("alpha", HOME, "home")
+    ground.look(ground.alpha)
+    ground.libvirt.fails["inventory"] = TimedOut("libvirt on alpha gave no answer.")
+    host = ground.look(ground.alpha, LATER)
+    assert (host.failing_since, host.libvirt_failing_since) == (None, LATER)
+    row = vm_list(LATER)[0]
+    assert (row.state, row.last_state, row.since) == ("unknown", "running", NOW)
+    assert row.reason == "libvirt on alpha gave no answer."
+    ground.libvirt.fails.clear()
+    host = ground.look(ground.alpha, LATER)
+    assert (host.libvirt_failing_since, host.libvirt_error) == (None, "")
+    assert vm_list(LATER)[0].state == "running"
+
+
+def test_a_host_that_is_gone_is_not_asked_for_its_libvirt(ground: Ground) -> None:
+    ground.libvirt.put("alpha", HOME, "home")
+    ground.look(ground.alpha)
+    ground.libvirt.asked.clear()
+    ground.machine.fails = Unreachable("alpha does not answer over SSH.")
+    host = ground.look(ground.alpha, LATER)
+    assert ground.libvirt.asked == []
+    assert (host.failing_since, host.error) == (LATER, "alpha does not answer over SSH.")
+    assert vm_list(LATER)[0].state == "unknown"
+    assert VM.objects.get().missing_since is None
+
+
+def test_a_vm_that_was_moved_goes_with_the_host_that_runs_it(ground: Ground) -> None:
+    ground.libvirt.put("alpha", WEB, "web", disks={"vda": "/srv/images/w.qcow2"})
+    ground.look(ground.alpha)
+    ground.libvirt.put("beta", WEB, "web", "paused", disks={"vda": "/srv/images/w.qcow2"})
+    ground.look(ground.beta)
+    assert VM.objects.get().host == ground.alpha
+    ground.libvirt.put("beta", WEB, "web", disks={"vda": "/srv/images/w.qcow2"})
+    ground.libvirt.put("alpha", WEB, "web", "shut off", disks={"vda": "/srv/images/w.qcow2"})
+    ground.look(ground.alpha, LATER)
+    ground.look(ground.beta, LATER)
+    vm = VM.objects.get()
+    assert (vm.host, vm.state) == (ground.beta, "running")
+    disk = vm.disks.get()
+    assert disk.file_system is not None
+    assert disk.file_system.host == ground.beta
+    ground.look(ground.alpha, LATER)
+    assert VM.objects.get().host == ground.beta
+
+
+def test_an_image_reached_through_a_link_lies_where_the_link_leads(ground: Ground) -> None:
+    ground.libvirt.put("alpha", HOME, "home", disks={"vda": "/var/lib/images/a.qcow2"})
+    ground.look(ground.alpha)
+    assert list(ground.machine.images[-1]) == []
+    real = {"path": "/srv/images/a.qcow2", "exists": True}
+    ground.machine.said["real_paths"] = {"/var/lib/images/a.qcow2": real}
+    ground.look(ground.alpha, LATER)
+    assert list(ground.machine.images[-1]) == ["/var/lib/images/a.qcow2"]
+    disk = VirtualDisk.objects.get()
+    assert disk.file_system is not None
+    assert disk.file_system.mount_point == "/srv/images"
+
+
+def test_images_of_a_vm_that_is_off_are_looked_at_once_in_a_while(
+    ground: Ground, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked: list[str] = []
+
+    def info(machine: object, path: str, fmt: str, *, deadline: float) -> Image:
+        looked.append(path)
+        return Image(10, 5, ("/srv/images/base.qcow2",))
+
+    monkeypatch.setattr(qemu_img, "info", info)
+    ground.libvirt.put("alpha", HOME, "home", "shut off", disks={"vda": "/srv/images/a.qcow2"})
+    ground.look(ground.alpha)
+    ground.look(ground.alpha, LATER)
+    disk = VirtualDisk.objects.get()
+    assert looked == ["/srv/images/a.qcow2"]
+    assert (disk.capacity_bytes, disk.allocation_bytes) == (10, 5)
+    assert disk.backing_chain == ["/srv/images/base.qcow2"]
+    assert inventory_disks.LOOKS_AT_A_TURN > 1
+
+
+def test_xml_that_makes_no_sense_loses_no_vm(ground: Ground) -> None:
+    ground.libvirt.put("alpha", HOME, "home", disks={"vda": "/srv/images/a.qcow2"})
+    ground.look(ground.alpha)
+    ground.libvirt.hosts["alpha"][0]["xml"] = "<domain"
+    ground.look(ground.alpha, LATER)
+    vm = VM.objects.get()
+    assert (vm.missing_since, vm.disks.get().missing_since) == (None, None)
