@@ -10,7 +10,7 @@ UP, UNKNOWN, NEVER = "up", "unknown", "never"
 
 @dataclass(frozen=True, slots=True)
 class Presence:
-    """`state` is up, unknown or never (never seen); `since` is when that began, if it is known."""
+    """`state` is up, unknown or never (never seen); `since` is when it was last known, None while it is up."""
 
     state: str
     since: datetime | None
@@ -31,13 +31,13 @@ def presence(
         return Presence(UNKNOWN, seen_at, error)
     if now - seen_at > STALE:
         return Presence(UNKNOWN, seen_at, "Nothing has looked at it since: does the panel run?")
-    return Presence(UP, seen_at, "")
+    return Presence(UP, None, "")
 
 
 def of_vm(host: Presence, libvirt: Presence) -> Presence:
     """A VM's state is known as long as its host's libvirt answers over a host that answers."""
     worst = next((one for one in (host, libvirt) if not one.is_up), None)
     if worst is None:
-        return Presence(UP, libvirt.since, "")
+        return Presence(UP, None, "")
     since = min((one.since for one in (host, libvirt) if one.since), default=None)
     return Presence(UNKNOWN if since else NEVER, since, worst.reason)

@@ -1,12 +1,14 @@
 """What a made-up machine says of itself, in the words of scripts/host_facts.py."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from labpanel.adapters import host_facts
-from labpanel.adapters.errors import AdapterError
 from labpanel.adapters.host_facts import HostFacts
 from labpanel.adapters.machine import Machine
+
+if TYPE_CHECKING:
+    from labpanel.adapters.errors import AdapterError
 
 
 def said(**changes: Any) -> dict[str, Any]:
