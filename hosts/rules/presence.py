@@ -10,7 +10,8 @@ UP, UNKNOWN, NEVER = "up", "unknown", "never"
 
 @dataclass(frozen=True, slots=True)
 class Presence:
-    """`state` is up, unknown or never (never seen); `since` is when it was last known, None while it is up."""
+    """`state` is up, unknown or never (never seen). `since` is when it was known last; None while
+    it is up."""
 
     state: str
     since: datetime | None

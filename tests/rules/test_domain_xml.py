@@ -10,7 +10,7 @@ from labpanel.adapters.domain_xml import Disk, parse
 
 # What XML 1.0 can hold: libvirt refuses the rest, and "/" and newlines in names.
 TEXT = st.text(
-    st.characters(codec="utf-8", exclude_categories=("Cc",), exclude_characters="\ufffe\uffff"),
+    st.characters(codec="utf-8", exclude_categories=["Cc"], exclude_characters="\ufffe\uffff"),
     min_size=1,
     max_size=40,
 )
