@@ -119,7 +119,7 @@
   const said = (plot) => plot.spec.series.map((line) => `${line.label} ${format.value(plot.spec.unit, newest(line.values))}`).join(", ");
 
   function newest(values) {
-    for (let at = values.length - 1; at >= Math.max(0, values.length - 4); at -= 1) if (values[at] !== null) return values[at];
+    for (let at = values.length - 1; at >= Math.max(0, values.length - 3 - 90 / step); at -= 1) if (values[at] !== null) return values[at];
     return null;
   }
 
@@ -163,7 +163,7 @@
     const { unit } = plot.spec;
     return {
       width: plot.canvas.clientWidth, height: HEIGHT, series: lines(plot), bands: bands(plot), axes: axes(unit),
-      padding: [8, 8, 0, 0], legend: { show: false },
+      padding: [8, 20, 0, 0], legend: { show: false },
       scales: { x: { time: true, range: () => plot.window }, y: { range: (_, low, high) => format.range(unit, high) } },
       cursor: { sync: { key: sync.key, setSeries: false }, y: false, points: { size: 7 }, drag: { x: true, y: false, setScale: false }, bind: { dblclick: () => () => { reset(); return null; } } },
       hooks: { setCursor: [(chart) => legend(plot, chart.cursor.idx)], setSelect: [(chart) => selected(chart)] },

@@ -17,7 +17,11 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
+from typing import Any
+
+from labpanel.supervise.services import redis_program
 
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
 READY_SECONDS = 60
@@ -44,21 +48,22 @@ def panel(days: int = 0) -> Iterator[Panel]:
         "LABPANEL_HOME": str(home),
         "LABPANEL_SECRET_KEY": secrets.token_urlsafe(32),
         "DJANGO_SETTINGS_MODULE": "labpanel.settings",
-        "LABPANEL_LOG_LEVEL": "WARNING",
-        "REDIS_URL": f"unix://{home}/nobody.sock",
+        "LABPANEL_LOG_LEVEL": "ERROR",
+        "REDIS_URL": f"unix://{home}/redis.sock",
     }
-    server = None
+    started: list[subprocess.Popen[bytes]] = []
     try:
+        started.append(_redis(home))
         made = _made(environment, days)
         with socket.create_server(("127.0.0.1", 0)) as listener:
             port = listener.getsockname()[1]
-        server = _start(environment, port)
-        _wait(server, port)
+        started.append(_start(environment, port))
+        _wait(started[-1], port)
         yield Panel(f"http://127.0.0.1:{port}", made["cookie"], made["pages"])
     finally:
-        if server is not None:
-            server.terminate()
-            server.wait(timeout=20)
+        for process in reversed(started):
+            process.terminate()
+            process.wait(timeout=20)
         runtime = subprocess.run(
             [sys.executable, "-c", "from labpanel import env; print(env.runtime())"],
             cwd=REPOSITORY,
@@ -71,7 +76,13 @@ def panel(days: int = 0) -> Iterator[Panel]:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def _made(environment: dict[str, str], days: int) -> dict[str, dict[str, str]]:
+def _redis(home: Path) -> subprocess.Popen[bytes]:
+    words = ["--port", "0", "--unixsocket", str(home / "redis.sock"), "--save", ""]
+    quiet = subprocess.DEVNULL
+    return subprocess.Popen([redis_program(home), *words], cwd=home, stdout=quiet)
+
+
+def _made(environment: dict[str, str], days: int) -> Any:
     for words in (["migrate", "-v0"], ["collectstatic", "--noinput", "-v0"]):
         subprocess.run(
             [sys.executable, "manage.py", *words], cwd=REPOSITORY, env=environment, check=True
@@ -113,13 +124,16 @@ def _make(days: int) -> dict[str, object]:
     from django.contrib.sessions.backends.db import SessionStore
     from django.utils import timezone
 
+    from hosts.models import Host, Sample10s
     from tests.pages import factory
     from tests.pages.lab import addresses, make_lab
 
     lab = make_lab()
-    if days:
-        factory.Sample10s.objects.all().delete()
-        factory.make_samples(timezone.now(), days=days)
+    # Slow machines need more than the minute for which a sample is fresh.
+    later = timezone.now() + timedelta(minutes=20)
+    Host.objects.update(seen_at=later, libvirt_seen_at=later)
+    Sample10s.objects.all().delete()
+    factory.make_samples(later, days=days)
     user = User.objects.create_superuser("olga", password="correct horse battery")
     session = SessionStore()
     session[SESSION_KEY] = str(user.pk)

@@ -37,7 +37,7 @@ def shoot(browser: Browser, there: Panel, folder: Path) -> Iterator[str]:
 def _take(tab: Page, path: Path) -> str:
     tab.wait_for_load_state("load")
     if tab.locator("#charts").count():
-        tab.locator("#charts .u-over, #charts .soft").first.wait_for(timeout=10_000)
+        tab.locator("#charts .u-over, #charts > .soft").first.wait_for(timeout=10_000)
     tab.wait_for_timeout(300)
     tab.screenshot(path=path, full_page=True)
     return str(path)

@@ -197,19 +197,19 @@ def make_samples(now: datetime, *, days: int = 0) -> None:
     """The last minutes by ten seconds; with `days`, two hours and the coarser tiers."""
     end = int(now.timestamp()) // 10 * 10
     for subject in Subject.objects.all():
-        _fine(subject, end, 7200 if days else 300)
-        for tier, length in ((Sample5m, 60), (Sample1h, 366), (Sample1d, 366)):
-            _far(subject, tier, end, min(days, length) * 86_400 if days else 0)
+        _fine(subject, end, 9000 if days else 300)
+        for tier, longest in ((Sample5m, 60), (Sample1h, 366), (Sample1d, 366)):
+            _far(subject, tier, end, min(days, longest) * 86_400)
 
 
 def _far(subject: Subject, tier: type[Sample], end: int, seconds: int) -> None:
     """One coarse tier, with a gap of two hours in it."""
-    begin = (end - seconds) // tier.STEP * tier.STEP
+    begin = -(-(end - seconds) // tier.STEP) * tier.STEP
     times = (at for at in range(begin, end, tier.STEP) if not 3 * 3600 < end - at < 5 * 3600)
     samples = [
         tier(key=tier.key_of(subject.pk, at), packed=_coarse(subject.kind, at)) for at in times
     ]
-    tier.objects.bulk_create(samples, batch_size=2000)
+    tier._default_manager.bulk_create(samples, batch_size=2000)
 
 
 def _fine(subject: Subject, end: int, seconds: int) -> None:

@@ -36,6 +36,10 @@ class Loss:
     level: str
     words: str
 
+    @property
+    def sentence(self) -> str:
+        return f"{self.vm}: {self.words}"
+
 
 def by_vm(rows: Iterable[CoverageRow]) -> dict[UUID, list[CoverageRow]]:
     """Rows of each VM, still worst first."""

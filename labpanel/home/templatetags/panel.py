@@ -1,6 +1,6 @@
 """Template tags: numbers, times and marks, the same on every page."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 
 from django import template
@@ -12,11 +12,24 @@ from labpanel.lib import durations, units
 
 register = template.Library()
 
-register.filter("size", units.size)
-register.filter("rate", units.rate)
-register.filter("percent", units.percent)
-register.filter("number", units.number)
-register.filter("milliseconds", units.milliseconds)
+
+def _known(say: Callable[[float | None], str]) -> Callable[[object], str]:
+    """Django hands "" to a filter for a value that is not there."""
+
+    def filtered(value: object) -> str:
+        return say(value if isinstance(value, int | float) else None)
+
+    return filtered
+
+
+for _name, _say in (
+    ("size", units.size),
+    ("rate", units.rate),
+    ("percent", units.percent),
+    ("number", units.number),
+    ("milliseconds", units.milliseconds),
+):
+    register.filter(_name, _known(_say))
 register.filter("span", durations.span)
 
 # Every state has a word and a shape; colour only repeats it. What is not listed is unknown.
@@ -56,9 +69,9 @@ def when(then: datetime | None, form: str = "ago") -> SafeString:
 
 
 @register.simple_tag
-def part_of(part: float | None, whole: float | None) -> str:
-    """ "1.2 of 2 GiB"."""
-    return units.size_of(part, whole)
+def part_of(part: object, whole: float | None) -> str:
+    """ "1.2 of 2 GiB"; the whole alone where the part is not known."""
+    return units.size_of(part if isinstance(part, int | float) else None, whole)
 
 
 @register.simple_tag
