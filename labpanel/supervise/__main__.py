@@ -3,12 +3,11 @@
 import argparse
 import asyncio
 import os
-import shutil
 import sys
 from pathlib import Path
 
 from labpanel import env
-from labpanel.supervise import detach, listen, logs, orphans, prepare, run, services
+from labpanel.supervise import detach, listen, logs, orphans, prepare, run, runtime, services
 from labpanel.supervise.claim import Claim
 from labpanel.supervise.down import down
 
@@ -24,7 +23,7 @@ def main() -> int:
     claim = Claim(env.home())
     claim.home.mkdir(mode=0o700, parents=True, exist_ok=True)
     if options.verb == "down":
-        return down(claim)
+        return down(claim, env.runtime())
     if options.detach:
         return detach.start_detached(claim.home)
     try:
@@ -44,13 +43,13 @@ def up(claim: Claim, *, quiet: bool) -> int:
         )
         return 1
     where = listen.settle(listen.parse(env.text("LABPANEL_LISTEN")))
-    runtime = env.runtime()
-    remove_contents(runtime)
+    runtime.clear(env.runtime())  # what a killed panel left
+    sockets = env.runtime()
     environment(where)
     log = logs.to_file(claim.home / "log", echo=not quiet)
     prepare.prepare(env.REPOSITORY)
     orphans.adopt()
-    table = services.table(runtime, where)
+    table = services.table(sockets, where)
     claim.write(where.url)
 
     def on_ready() -> None:
@@ -59,10 +58,10 @@ def up(claim: Claim, *, quiet: bool) -> int:
     try:
         status = asyncio.run(run.supervise(table, where.url, on_ready))
     finally:
-        run.close_masters(runtime)
+        runtime.close_masters(sockets)
         orphans.end_all()
         claim.clear()
-        shutil.rmtree(runtime, ignore_errors=True)
+        runtime.clear(sockets)
     if status and quiet:
         print(detach.tail(log), file=sys.stderr)
     return status
@@ -77,13 +76,6 @@ def environment(where: listen.Listen) -> None:
     os.environ.setdefault("MALLOC_ARENA_MAX", "2")
     os.environ["PYTHONUNBUFFERED"] = "1"
     os.chdir(env.REPOSITORY)
-
-
-def remove_contents(runtime: Path) -> None:
-    """Sockets that a killed panel left; the lock says that nobody uses them."""
-    run.close_masters(runtime)
-    shutil.rmtree(runtime, ignore_errors=True)
-    runtime.mkdir(mode=0o700)
 
 
 def announce(where: listen.Listen, *, quiet: bool) -> None:

@@ -59,10 +59,14 @@ class Claim:
 
 
 def start_of(pid: int) -> int:
-    """Field 22 of /proc/PID/stat (proc(5)): start in clock ticks; -1 when there is none."""
+    """Field 22 of /proc/PID/stat (proc(5)): start in clock ticks; -1 when it does not run.
+
+    A zombie does not run, it only waits for its parent to take its status.
+    """
     try:
         text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
     except OSError:
         return -1
     # The name in field 2 may hold spaces and brackets: count from behind it.
-    return int(text.rpartition(")")[2].split()[19])
+    fields = text.rpartition(")")[2].split()
+    return -1 if fields[0] == "Z" else int(fields[19])

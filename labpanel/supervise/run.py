@@ -3,11 +3,8 @@
 import asyncio
 import logging
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 from labpanel.supervise import health, orphans
 from labpanel.supervise.child import Child
@@ -84,18 +81,3 @@ async def end(children: list[Child], keepers: list[asyncio.Task[None]]) -> None:
     broker = [child for child in children if child.service.name == "redis"]
     await asyncio.gather(*(child.stop() for child in children if child not in broker))
     await asyncio.gather(*(child.stop() for child in broker))
-
-
-def close_masters(runtime: Path) -> None:
-    """End OpenSSH's control masters of this panel (sockets c-… in its runtime folder)."""
-    for socket in runtime.glob("c-*"):
-        try:
-            subprocess.run(
-                ["ssh", "-F", "none", "-o", f"ControlPath={socket}", "-O", "exit", "panel"],
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                timeout=5,
-                check=False,
-            )
-        except (OSError, subprocess.TimeoutExpired) as error:
-            print(f"{socket} stays open: {error}", file=sys.stderr)

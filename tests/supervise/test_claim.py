@@ -46,4 +46,26 @@ def test_a_damaged_record_is_nobody(tmp_path: Path) -> None:
 
 
 def test_down_without_a_panel_is_done(tmp_path: Path) -> None:
-    assert down(Claim(tmp_path)) == 0
+    sockets = tmp_path / "sockets"
+    sockets.mkdir()
+    assert down(Claim(tmp_path), sockets) == 0
+    assert not sockets.exists()
+
+
+def test_down_leaves_a_panel_alone_that_is_just_starting(tmp_path: Path) -> None:
+    starting = Claim(tmp_path)
+    assert starting.take()
+    sockets = tmp_path / "sockets"
+    sockets.mkdir()
+    assert down(Claim(tmp_path), sockets) == 1
+    assert sockets.exists()
+
+
+def test_a_zombie_does_not_live() -> None:
+    child = subprocess.Popen(["sleep", "0"])
+    started = start_of(child.pid)
+    os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+    try:
+        assert not Holder(child.pid, started, "").lives()
+    finally:
+        child.wait()

@@ -84,6 +84,20 @@ def test_up_heals_itself_and_leaves_nothing(home: Path, supervise: Supervise) ->
     assert not Claim(home).record.exists()
 
 
+def test_after_a_kill_down_clears_away(home: Path, supervise: Supervise) -> None:
+    assert supervise("up", "--detach").returncode == 0
+    holder = Claim(home).holder()
+    assert holder is not None
+    processes = children_of(holder.pid)
+    socket = Path(Path(f"/proc/{processes['redis-server']}/cwd").readlink()) / "redis.sock"
+    assert socket.exists()
+    os.kill(holder.pid, signal.SIGKILL)
+    assert all(gone(pid) for pid in [holder.pid, *processes.values()])
+    assert socket.exists()
+    assert supervise("down").returncode == 0
+    assert not socket.parent.exists()
+
+
 def test_a_taken_port_is_said_at_once(home: Path, supervise: Supervise) -> None:
     assert supervise("up", "--detach").returncode == 0
     holder = Claim(home).holder()
