@@ -62,7 +62,7 @@ def resolve(ends: Ends, hand: Handover) -> Outcome:
     try:
         source = _source_at_rest(ends, hand)
     except AdapterError as error:
-        return Outcome(Place.UNKNOWN, _source_silent(hand, error))
+        return Outcome(Place.UNKNOWN, _source_silent(ends, hand, error))
     try:
         there = ends.destination.see(hand.uuid)
     except AdapterError as error:
@@ -132,12 +132,27 @@ def finish(ends: Ends, hand: Handover) -> float | None:
     return resumed
 
 
-def _source_silent(hand: Handover, error: AdapterError) -> str:
-    waits = "stays paused" if hand.runs else "stays off"
+def _source_silent(ends: Ends, hand: Handover, error: AdapterError) -> str:
     return (
-        f"{hand.source} does not answer, so whether {hand.name} still is there cannot be "
-        f"established: its copy on {hand.destination} {waits}, and both sets of disks are kept. "
-        f"It is settled as soon as {hand.source} answers. ({error.sentence})"
+        f"{hand.source} does not answer. {_copy_there(ends, hand)} Both sets of disks are kept; "
+        f"it is settled as soon as {hand.source} answers. ({error.sentence})"
+    )
+
+
+def _copy_there(ends: Ends, hand: Handover) -> str:
+    """What the destination has while the source is silent; it is never started on that."""
+    try:
+        there = ends.destination.see(hand.uuid)
+    except AdapterError:
+        return f"Nor does {hand.destination}: where {hand.name} is cannot be established."
+    if not there.known:
+        return (
+            f"{hand.name} had not arrived on {hand.destination}: it can only be on {hand.source}."
+        )
+    waits = "paused" if there.active else "off"
+    return (
+        f"Its copy on {hand.destination} stays {waits}, since {hand.name} may still run on "
+        f"{hand.source}."
     )
 
 

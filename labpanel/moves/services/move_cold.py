@@ -11,7 +11,7 @@ from labpanel.lib.moving import MovingDisk
 from labpanel.lib.shapes import Progress
 from labpanel.moves.services.ends import Ends
 from labpanel.moves.services.handover import Handover, Place, finish
-from labpanel.moves.services.move_live import make_images, settled
+from labpanel.moves.services.move_live import broken_off, make_images, settled
 from labpanel.moves.services.plan import Plan
 
 
@@ -26,11 +26,10 @@ def move_cold(work: Work, plan: Plan, ends: Ends, hand: Handover) -> dict[str, A
         if not isinstance(trouble, Cancelled):
             work.line(trouble.sentence)
         outcome = settled(work, ends, hand)
+        if outcome.place == Place.SOURCE and isinstance(trouble, Cancelled):
+            raise
         if outcome.place != Place.DESTINATION:
-            if isinstance(trouble, Cancelled) and outcome.place == Place.SOURCE:
-                raise
-            why = "" if isinstance(trouble, Cancelled) else f"{trouble.sentence} "
-            raise Failed(f"{why}{outcome.sentence}") from trouble
+            raise broken_off(trouble, outcome) from trouble
     return {"downtime_ms": None, "verified": True}
 
 

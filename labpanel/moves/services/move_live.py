@@ -57,10 +57,15 @@ def _after_trouble(
         return {"downtime_ms": None, "verified": False}
     if outcome.place == Place.SOURCE and isinstance(trouble, Cancelled):
         raise trouble
-    why = "" if isinstance(trouble, Cancelled) else f"The move was broken off: {trouble.sentence} "
-    raise Failed(
-        f"{why}{outcome.sentence}", "" if isinstance(trouble, Cancelled) else repr(trouble)
-    )
+    raise broken_off(trouble, outcome)
+
+
+def broken_off(trouble: AdapterError | Failed | Cancelled, outcome: Outcome) -> Failed:
+    """First where the VM is, then why it did not move."""
+    if isinstance(trouble, Cancelled):
+        return Failed(f"Cancelled. {outcome.sentence}")
+    why = trouble.sentence.rstrip(".")
+    return Failed(f"{outcome.sentence} The move was broken off: {why}.", trouble.detail)
 
 
 def settled(work: Work, ends: Ends, hand: Handover) -> Outcome:

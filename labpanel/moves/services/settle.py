@@ -43,7 +43,7 @@ def _settle(job: Job) -> bool:
     if outcome.place == Place.UNKNOWN:
         return False
     _note(job, outcome)
-    Job.objects.filter(pk=job.pk).update(sentence=f"{job.sentence} Settled: {outcome.sentence}")
+    Job.objects.filter(pk=job.pk).update(sentence=f"{outcome.sentence} Before: {job.sentence}")
     ledger.add_line(job.pk, f"Settled: {outcome.sentence}")
     return True
 
