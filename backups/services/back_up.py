@@ -133,12 +133,14 @@ class Run:
             meter.also(lambda: reading.still_off(hypervisor, facts))
         moved = {}
         for target, source in disks.exports.items():
-            socket = keeper.serve(target, files[target], writable=True)
-            with relayed(self.there, self.source, socket, images.sockets()) as near:
+            stored = keeper.serve_bytes(target, files[target])
+            with relayed(self.there, self.source, stored, images.sockets()) as near:
+                packing = images.serve_compressing(target, near, target)
                 moved[target] = mover.copy(
-                    source, Export(near, target), watch=disks.watch, told=meter.of(target)
+                    source, Export(packing, target), watch=disks.watch, told=meter.of(target)
                 )
-            keeper.stop(socket)
+                images.stop(packing)
+            keeper.stop(stored)
         return moved
 
     def _finish(

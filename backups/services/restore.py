@@ -203,7 +203,7 @@ class Run:
         uuid, key = str(self.generation.vm_uuid), self.generation.key
         target.images.create(partial, form, disk["virtual_bytes"])
         socket = target.images.serve(name, partial, form, writable=True)
-        near = keeper.serve(name, keeper.path_of(uuid, key, disk["file"]), writable=False)
+        near = keeper.serve(name, keeper.path_of(uuid, key, disk["file"]))
         with relayed(self.there, self.here, socket, folder) as far:
             moved = mover.restore(
                 Export(near, name),

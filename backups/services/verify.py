@@ -99,7 +99,7 @@ def _one_disk(
         return keeper.path_of(str(generation.vm_uuid), generation.key, name)
 
     try:
-        socket = keeper.serve(target, path(file), writable=False)
+        socket = keeper.serve(target, path(file))
     except ScriptRefused as refusal:
         return [f"{file} cannot be opened ({refusal.sentence})"]
     moved = mover.check(

@@ -47,6 +47,10 @@ class ImageHost:
     def serve(self, name: str, path: str, form: str, *, writable: bool) -> str:
         return self._text("serve", name=name, path=path, form=form, writable=writable)
 
+    def serve_compressing(self, name: str, socket: str, export: str) -> str:
+        """Export a way to write compressed into the qcow2 image whose bytes `socket` exports."""
+        return self._text("serve_compressing", name=name, socket=socket, export=export)
+
     def stop(self, socket: str) -> None:
         self._session.call("stop", deadline=LONG, socket=socket)
 

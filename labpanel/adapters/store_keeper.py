@@ -115,16 +115,17 @@ class Keeper:
         )
         return answer
 
-    def serve(self, name: str, path: str, *, writable: bool) -> str:
-        """Export one image of a generation; the socket's path on the store's machine."""
+    def serve(self, name: str, path: str) -> str:
+        """Export a generation's image for reading; the socket's path on the store's machine."""
+        return self._export(name, path, "qcow2", writable=False)
+
+    def serve_bytes(self, name: str, path: str) -> str:
+        """Export the bytes of an image of a partial generation, to be written from afar."""
+        return self._export(name, path, "raw", writable=True)
+
+    def _export(self, name: str, path: str, form: str, *, writable: bool) -> str:
         socket: str = self._session.call(
-            "serve",
-            deadline=LONG,
-            name=name,
-            path=path,
-            form="qcow2",
-            writable=writable,
-            compress=writable,
+            "serve", deadline=LONG, name=name, path=path, form=form, writable=writable
         )
         return socket
 

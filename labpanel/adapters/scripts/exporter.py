@@ -25,6 +25,7 @@ from labpanel.adapters.scripts.wire import (
 )
 
 START_SECONDS = 20
+SHARED = 16  # connections to one export; the mover opens one for each of its threads
 _state: dict[str, Any] = {"folder": "", "servers": {}, "count": 0}
 
 
@@ -56,45 +57,42 @@ def create(path: str, form: str, virtual_bytes: int) -> None:
     run(words, "create", f"{path} could not be made")
 
 
-def serve_image(
-    name: str, path: str, form: str, *, writable: bool, compress: bool = False, shared: int = 16
-) -> str:
+def serve_image(name: str, path: str, form: str, *, writable: bool) -> str:
     """Export an image as `name` on a unix socket of its own; its path."""
-    _state["count"] += 1
-    socket = f"{sockets()}/{_state['count']}"
-    words = ["qemu-nbd", "-t", "-k", socket, "-x", name, f"--shared={shared}"]
-    if writable:
-        words += ["--cache=writeback", "--aio=threads", "--discard=unmap"]
-    else:
-        words += ["-r", "--aio=threads"]
-    node: dict[str, Any] = {"driver": form, "file.driver": "file", "file.filename": path}
-    if form == "raw":
-        node = {"driver": "raw", "file.driver": _protocol(path), "file.filename": path}
+    protocol = "host_device" if Path(path).is_block_device() else "file"
+    node: dict[str, Any] = {"driver": form, "file": {"driver": protocol, "filename": path}}
     if not writable:
         # A VM that starts meanwhile must win: no lock is held, and the panel sees the start.
-        node["force-share"] = "on"
-    if compress:
-        node = {"driver": "compress", **{f"file.{key}": value for key, value in node.items()}}
-    options = ",".join(f"{key}={_escaped(str(value))}" for key, value in node.items())
+        node["force-share"] = True
+    return _export(name, node, path, writable=writable)
+
+
+def serve_compressing(name: str, socket: str, export: str) -> str:
+    """Export `name` so that what is written to it is compressed here and stored by the NBD export
+    behind `socket`, which holds the bytes of a qcow2 image: the wire carries compressed data."""
+    server = {"type": "unix", "path": socket}
+    file = {"driver": "nbd", "server": server, "export": export}
+    # What the image backs on (its parent generation) is of no concern to whole blocks.
+    image = {"driver": "qcow2", "file": file, "backing": None}
+    return _export(name, {"driver": "compress", "file": image}, name, writable=True)
+
+
+def _export(name: str, node: dict[str, Any], what: str, *, writable: bool) -> str:
+    _state["count"] += 1
+    socket = f"{sockets()}/{_state['count']}"
+    words = ["qemu-nbd", "-t", "-k", socket, "-x", name, f"--shared={SHARED}"]
+    words += ["--cache=writeback", "--discard=unmap"] if writable else ["-r"]
     with open(f"{socket}.log", "wb") as log:  # noqa: PTH123 - a pipe would fill up and block it
         server = subprocess.Popen(
-            [*words, "--image-opts", options],
+            [*words, f"json:{json.dumps(node)}"],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
             preexec_fn=die_with_parent,
         )
-    _await(server, socket, path)
+    _await(server, socket, what)
     _state["servers"][socket] = server
     return socket
-
-
-def _protocol(path: str) -> str:
-    return "host_device" if Path(path).is_block_device() else "file"
-
-
-def _escaped(value: str) -> str:
-    return value.replace(",", ",,")  # QEMU's option syntax doubles a comma
 
 
 def _await(server: "subprocess.Popen[bytes]", socket: str, path: str) -> None:
@@ -209,6 +207,7 @@ VERBS: dict[str, Callable[..., Any]] = {
     "stamps": stamps,
     "create": create,
     "serve": serve_image,
+    "serve_compressing": serve_compressing,
     "stop": stop,
     "check": check,
     "place": place,

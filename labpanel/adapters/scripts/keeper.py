@@ -14,6 +14,7 @@ import json
 import os
 import re
 import shutil
+import threading
 import uuid
 import zlib
 from collections.abc import Callable
@@ -134,7 +135,11 @@ def home(store: str, vm_uuid: str, key: str, *, partial: bool = False) -> Path:
 def begin(
     store: str, panel_id: str, store_id: str, vm_uuid: str, key: str, disks: list[dict[str, Any]]
 ) -> dict[str, str]:
-    """Make the partial generation and an empty compressed qcow2 for each disk; target → path."""
+    """Make the partial generation and an empty zstd qcow2 for each disk; target → path.
+
+    Each file is made as long (not as large: it is sparse) as the image can become, since it is
+    filled through an NBD export of its bytes, which cannot grow. `finish` cuts it.
+    """
     checked_marker(store, panel_id, store_id)
     place = home(store, vm_uuid, key, partial=True)
     place.parent.mkdir(mode=0o700, exist_ok=True)
@@ -144,13 +149,26 @@ def begin(
     for disk in disks:
         path = place / f"{_target(disk['target'])}.qcow2"
         words = ["qemu-img", "create", "-q", "-f", "qcow2", "-o", "compression_type=zstd"]
-        run(
-            [*words, "--", str(path), str(disk["virtual_bytes"])],
-            "create",
-            f"{path} could not be made",
-        )
+        virtual = int(disk["virtual_bytes"])
+        run([*words, "--", str(path), str(virtual)], "create", f"{path} could not be made")
+        os.truncate(path, _longest(virtual))
         paths[disk["target"]] = str(path)
     return paths
+
+
+def _longest(virtual_bytes: int) -> int:
+    """Bytes that a qcow2 image of this virtual size can need: `qemu-img measure` for a full one,
+    and a little for compressed clusters that share none of their last sectors."""
+    words = ["qemu-img", "measure", "--output=json", "-O", "qcow2", "--size", str(virtual_bytes)]
+    measured = json.loads(run(words, "create", "qemu-img measure failed"))
+    return int(measured["fully-allocated"]) * 51 // 50 + (16 << 20)
+
+
+def trim(path: Path) -> None:
+    """Check an image and cut what lies behind its end."""
+    words = ["qemu-img", "check", "-f", "qcow2", "--output=json", "--", str(path)]
+    report = json.loads(run(words, "damaged", f"{path} is damaged", ok=(0, 3)))
+    os.truncate(path, report["image-end-offset"])
 
 
 def _target(name: str) -> str:
@@ -183,7 +201,10 @@ def finish(
     place = home(store, vm_uuid, key, partial=True)
     for disk in manifest["disks"]:
         path = place / disk["file"]
+        trim(path)
         exporter.check(str(path), "qcow2")
+        # Writing out goes on beside the hashing; `sync` below waits for what is left of it.
+        threading.Thread(target=sync, args=(path,), daemon=True).start()
         disk["file_bytes"] = path.stat().st_size
         disk["sha256"] = sha256(path)
     manifest["files"] = {}
