@@ -34,11 +34,13 @@ def probe_all() -> None:
 
 @app.task(name="hosts.tasks.probe_host")
 def probe_host(host_id: int) -> None:
+    from hosts.services.check_reach import check_reach
     from hosts.services.look import look
 
     host = Host.objects.filter(pk=host_id).first()
     if host is not None:
         look(host, timezone.now())
+        check_reach(host, timezone.now())
 
 
 @app.task(name="hosts.tasks.power")

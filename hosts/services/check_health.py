@@ -133,7 +133,7 @@ def _report(
 ) -> None:
     since = _moment(verdict.evidence["since"], now)
     began = since or _opened_at(host, mount.mount_point) or now
-    tail = f" since {clock(began, now)}" if verdict.level == "bad" else ""
+    tail = f" since {findings.clock(began, now)}" if verdict.level == "bad" else ""
     cause = str(verdict.evidence["cause"])
     items = verdict.evidence["items"]
     assert isinstance(items, list)
@@ -169,11 +169,12 @@ def _not_looked(host: Host, error: AdapterError, now: datetime) -> None:
     began = row["canary", ""].first_at
     if host.failing_since is not None or now - began < GRACE:
         return
+    clock = findings.clock(began, now)
     trouble = Trouble(
         kind="check",
         subject="",
         severity="bad",
-        sentence=f"{host.name} answers, but its health check has failed since {clock(began, now)}",
+        sentence=f"{host.name} answers, but its health check has failed since {clock}",
         advice="See whether commands hang on the host (`ps`, `journalctl -k`): "
         "a hung disk often begins like this.",
         evidence=[
@@ -213,9 +214,3 @@ def _iso(seconds: object) -> str | None:
     if not isinstance(seconds, int | float) or not seconds:
         return None
     return datetime.fromtimestamp(seconds, UTC).isoformat()
-
-
-def clock(at: datetime, now: datetime) -> str:
-    """02:14 of today; with the date when it was another day."""
-    here, today = timezone.localtime(at), timezone.localtime(now)
-    return f"{here:%H:%M}" if here.date() == today.date() else f"{here:%Y-%m-%d %H:%M}"

@@ -3,8 +3,6 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from django.utils import timezone
-
 from hosts.models import Host
 from hosts.services import findings
 from hosts.services.findings import Trouble
@@ -28,6 +26,7 @@ class Door:
 
 def check_reach(host: Host, now: datetime) -> None:
     """Open or resolve the findings "host" and "libvirt" from what the probe wrote down."""
+    host.refresh_from_db()  # somebody else may have heard of it meanwhile
     ssh, libvirt = _doors(host)
     _weigh(host, ssh, now)
     if ssh.failing_since is None:  # libvirt behind a closed door is not a second trouble
@@ -64,8 +63,6 @@ def _weigh(host: Host, door: Door, now: datetime) -> None:
         return
     if now - began < GRACE:
         return
-    here, today = timezone.localtime(began), timezone.localtime(now)
-    clock = f"{here:%H:%M}" if here.date() == today.date() else f"{here:%Y-%m-%d %H:%M}"
     evidence: list[dict[str, object]] = [
         {
             "what": "last error",
@@ -83,7 +80,7 @@ def _weigh(host: Host, door: Door, now: datetime) -> None:
         kind=door.kind,
         subject="",
         severity="bad",
-        sentence=f"{door.sentence} {clock}",
+        sentence=f"{door.sentence} {findings.clock(began, now)}",
         advice=door.advice,
         evidence=evidence,
         vms=tuple(host.vms.filter(missing_since=None)),

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from django.db import transaction
+from django.utils import timezone
 
 from hosts.models import VM, Finding, Host
 from labpanel.adapters import bus
@@ -24,19 +25,29 @@ class Trouble:
     since: datetime | None = None
 
 
+@transaction.atomic
 def report(host: Host, trouble: Trouble, now: datetime) -> Finding:
     """Open the finding, or bring the open one up to date."""
-    finding = _open(host, trouble.kind, trouble.subject)
-    if finding is None:
-        finding = Finding(host=host, kind=trouble.kind, subject=trouble.subject)
-        finding.opened_at = min(trouble.since or now, now)
-    changed = (finding.severity, finding.sentence) != (trouble.severity, trouble.sentence)
+    finding, fresh = Finding.objects.get_or_create(
+        host=host,
+        kind=trouble.kind,
+        subject=trouble.subject,
+        resolved_at=None,
+        defaults={
+            "opened_at": min(trouble.since or now, now),
+            "looked_at": now,
+            "severity": trouble.severity,
+            "sentence": trouble.sentence,
+        },
+    )
+    told = (finding.severity, finding.sentence)
+    changed = fresh or told != (trouble.severity, trouble.sentence)
     finding.severity = trouble.severity
     finding.sentence = trouble.sentence
     finding.advice = trouble.advice
     finding.evidence = trouble.evidence
     finding.looked_at = now
-    finding.save()
+    finding.save(update_fields=["severity", "sentence", "advice", "evidence", "looked_at"])
     known = set(finding.vms.values_list("pk", flat=True))
     if known != {vm.pk for vm in trouble.vms}:
         finding.vms.set(trouble.vms)
@@ -56,9 +67,11 @@ def resolve(host: Host, kind: str, subjects: Iterable[str], now: datetime) -> in
     return ended
 
 
-def _open(host: Host, kind: str, subject: str) -> Finding | None:
-    return Finding.objects.filter(host=host, kind=kind, subject=subject, resolved_at=None).first()
-
-
 def _tell() -> None:
     bus.publish("health")
+
+
+def clock(at: datetime, now: datetime) -> str:
+    """02:14 of today; with the date when it was another day."""
+    here, today = timezone.localtime(at), timezone.localtime(now)
+    return f"{here:%H:%M}" if here.date() == today.date() else f"{here:%Y-%m-%d %H:%M}"

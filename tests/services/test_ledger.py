@@ -143,9 +143,15 @@ class TestPerform:
         assert "ZeroDivisionError" not in job.sentence
 
     def test_a_second_message_for_the_same_job_does_nothing(self) -> None:
-        job, times = a_job(), []
+        times: list[int] = []
+
+        def do(_: Work) -> dict[str, Any]:
+            times.append(1)
+            return {}
+
+        job = a_job()
         for _ in range(2):
-            work.perform(job.pk, lambda _: times.append(1) or {})
+            work.perform(job.pk, do)
         assert times == [1]
 
     def test_cancelled_at_the_next_step(self) -> None:
@@ -208,7 +214,7 @@ class TestPerform:
         job = a_job()
         ledger.claim(job.pk, "me")
         Job.objects.filter(pk=job.pk).update(beat_at=real() - SILENT)
-        monkeypatch.setattr(beat.timezone, "now", now)
+        monkeypatch.setattr(timezone, "now", now)
         with beat.beating(job.pk, "me"):
             until = time.monotonic() + 20
             while len(calls) < 3 and time.monotonic() < until:
@@ -249,7 +255,12 @@ class TestReaping:
 
     def test_a_dead_workers_job_is_settled(self, monkeypatch: pytest.MonkeyPatch) -> None:
         seen: list[Job] = []
-        settled_by(monkeypatch, lambda job: seen.append(job) or "The VM was not touched.")
+
+        def settle(job: Job) -> str:
+            seen.append(job)
+            return "The VM was not touched."
+
+        settled_by(monkeypatch, settle)
         job = dead(a_job())
         reaper.reap(timezone.now())
         job.refresh_from_db()

@@ -43,6 +43,8 @@ COUNTERS = (
 BLOCK = 4096
 PREFIX = ".labpanel-probe-"
 STALE_SECONDS = 600
+# A growing image takes room by the megabyte: with less than this its VM stops at any moment.
+LITTLE = 16 << 20
 OUTCOMES = {
     errno.EROFS: "read-only",
     errno.EIO: "io-error",
@@ -196,6 +198,8 @@ def child(folder: str, writer: int, seconds: float) -> NoReturn:
             answer.update(outcome="timeout", detail="an earlier probe still hangs")
         elif not same_again(folder):
             answer.update(outcome="mismatch", detail="what was read is not what was written")
+        elif room(folder) < LITTLE:
+            answer.update(outcome="full", detail=f"{room(folder) >> 10} KiB left")
     except OSError as error:
         answer.update(
             outcome=OUTCOMES.get(error.errno or 0, "failed"),
@@ -268,6 +272,12 @@ def read_back(handle: int) -> bytes:
         return buffer[:count]
     finally:
         os.close(direct)
+
+
+def room(folder: str) -> int:
+    """Bytes that this user may still write."""
+    status = os.statvfs(folder)
+    return status.f_bavail * status.f_frsize
 
 
 def remove_stale(folder: str) -> None:
