@@ -9,8 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
-from django.views.csrf import csrf_failure as django_csrf_failure
+from django.http import HttpRequest, HttpResponse, JsonResponse
 
 from labpanel.adapters.errors import AdapterError, TimedOut, Unreachable
 from labpanel.jobs.ledger import Busy
@@ -77,13 +76,6 @@ def error(sentence: str, status: int) -> JsonResponse:
 def not_found(request: HttpRequest, path: str = "") -> HttpResponse:
     """Whatever no app lists below /api/v1/."""
     return error(f"There is nothing at {request.path}.", 404)
-
-
-def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponseBase:
-    """A forged or stale request: JSON for programs, Django's page for people."""
-    if request.path.startswith("/api/"):
-        return error("Send the CSRF token of your session as X-CSRFToken.", 403)
-    return django_csrf_failure(request, reason)
 
 
 def by_method(**views: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:

@@ -108,7 +108,6 @@ SESSION_COOKIE_AGE = 60 * 60 * 24 * 30
 SESSION_COOKIE_SECURE = PUBLIC_URL.startswith("https://")
 CSRF_COOKIE_SECURE = SESSION_COOKIE_SECURE
 CSRF_COOKIE_HTTPONLY = True
-CSRF_FAILURE_VIEW = "labpanel.api.csrf_failure"
 SECURE_REFERRER_POLICY = "same-origin"
 CSRF_FAILURE_VIEW = "labpanel.home.views.errors.csrf_failed"
 X_FRAME_OPTIONS = "DENY"

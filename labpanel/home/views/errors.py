@@ -5,6 +5,8 @@ from django.shortcuts import render
 from django.template.loader import render_to_string
 from django.views.decorators.csrf import requires_csrf_token
 
+from labpanel.api import error
+
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
     return _say(request, 400, "The browser sent something that the panel does not understand.")
@@ -27,6 +29,8 @@ def broken(request: HttpRequest) -> HttpResponse:
 @requires_csrf_token
 def csrf_failed(request: HttpRequest, reason: str = "") -> HttpResponse:
     """Named by settings.CSRF_FAILURE_VIEW."""
+    if request.path.startswith("/api/"):
+        return error("Send the CSRF token of your session as X-CSRFToken.", 403)
     sentence = "This form is too old, or came from elsewhere. Go back, load the page again, retry."
     return _say(request, 403, sentence)
 
