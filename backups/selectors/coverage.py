@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from django.db.models import Prefetch
+from django.db.models import F, Prefetch, Window
+from django.db.models.functions import RowNumber
 
 from backups.models import Exclusion, Generation, GenerationDisk, Store
 from backups.rules.coverage import LEVELS, ORDER, Covered, Kept, judge
@@ -74,6 +75,7 @@ def _disks(vm: VM | None) -> list[VirtualDisk]:
         wanted = wanted.filter(vm=vm)
     found = (
         wanted.select_related("vm__host", "file_system")
+        .defer("vm__xml", "vm__inactive_xml")
         .prefetch_related(
             "file_system__drives", Prefetch("vm__exclusions", Exclusion.objects.order_by("pk"))
         )
@@ -87,12 +89,18 @@ Held = tuple[Generation, GenerationDisk]
 
 
 def _kept(uuids: set[uuid.UUID], vm: VM | None) -> dict[Place, list[Held]]:
-    """Generations of each (VM, target), newest first."""
+    """Generations of each (VM, target): of those alike in all that a verdict asks (image, store,
+    state) the newest only. A year of nightly backups would be read for one line otherwise."""
     wanted = GenerationDisk.objects.exclude(generation__state=Generation.State.MISSING)
     if vm is not None:
         wanted = wanted.filter(generation__vm_uuid=vm.uuid)
+    generation = ("vm_uuid", "source_host", "store", "state")
+    alike = ("target", "source", *(f"generation__{name}" for name in generation))
+    newest_first = F("generation__taken_at").desc()
+    place = Window(RowNumber(), partition_by=[F(name) for name in alike], order_by=newest_first)
+    newest = wanted.annotate(place=place).filter(place=1).order_by()
     found: dict[Place, list[Held]] = defaultdict(list)
-    for disk in wanted.select_related("generation__store__host"):
+    for disk in newest.select_related("generation__store__host").defer("generation__manifest"):
         if disk.generation.vm_uuid in uuids:
             found[(disk.generation.vm_uuid, disk.target)].append((disk.generation, disk))
     return found

@@ -1,0 +1,75 @@
+"""Coverage reads few generations and judges as if it had read them all."""
+
+import random
+import uuid
+from datetime import timedelta
+
+import pytest
+from django.utils import timezone
+
+from backups.models import Generation, GenerationDisk, Store
+from backups.rules.coverage import judge
+from backups.selectors import coverage
+from hosts.models import Host, VirtualDisk
+from tests.services import sampled
+
+NOW = timezone.now()
+
+
+def store(name: str, host: Host | None) -> Store:
+    return Store.objects.create(name=name, host=host, path=f"/srv/{name}", store_id=uuid.uuid4())
+
+
+def generation(disk: VirtualDisk, where: Store, hours: int, chance: random.Random) -> None:
+    made = Generation.objects.create(
+        key=uuid.uuid4().hex,
+        store=where,
+        vm=disk.vm,
+        vm_uuid=disk.vm.uuid,
+        vm_name=disk.vm.name,
+        source_host=chance.choice(["alpha", "beta"]),
+        taken_at=NOW - timedelta(hours=hours),
+        consistency=Generation.Consistency.CRASH,
+        state=chance.choice(list(Generation.State)),
+        damage=f"block {hours}",
+        manifest={},
+        verified_at=chance.choice([None, NOW]),
+        rehearsed_at=chance.choice([None, NOW]),
+    )
+    GenerationDisk.objects.create(
+        generation=made,
+        target=chance.choice(["vda", "vda", "vdb"]),
+        source=chance.choice([disk.source, disk.source, "/srv/images/another.qcow2"]),
+        virtual_bytes=1,
+        read_bytes=1,
+        written_bytes=1,
+        seconds=1,
+    )
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("seed", range(12))
+def test_the_newest_of_those_alike_tell_as_much_as_all(seed: int) -> None:
+    chance = random.Random(seed)
+    alpha, beta = sampled.host("alpha"), sampled.host("beta")
+    Host.objects.update(seen_at=NOW)
+    stores = [store("near", alpha), store("far", beta), store("here", None)]
+    disk = VirtualDisk.objects.create(
+        vm=sampled.vm(alpha),
+        target="vda",
+        source="/srv/images/home.qcow2",
+        first_seen_at=NOW - timedelta(hours=100),
+        seen_at=NOW,
+    )
+    for _ in range(chance.randrange(40)):
+        where = chance.choice(stores[: 1 + seed % 3])
+        generation(disk, where, chance.randrange(300), chance)
+    everything = [
+        coverage._one(disk, old.generation)
+        for old in GenerationDisk.objects.filter(target="vda")
+        if old.generation.state != Generation.State.MISSING and coverage._same_disk(disk, old)
+    ]
+    (row,) = coverage.coverage(NOW)
+    told = judge(everything, now=NOW)
+    assert (row.verdict, row.reason) == (told.verdict, told.reason)
+    assert (row.newest and row.newest.taken_at) == (told.newest and told.newest.taken_at)
