@@ -9,6 +9,7 @@ from django.views.decorators.http import require_POST, require_safe
 from labpanel.jobs import ledger
 from labpanel.jobs.acting import refuse
 from labpanel.jobs.models import Job
+from labpanel.jobs.states import State
 
 LINES = 300
 PAGE = 40
@@ -45,7 +46,9 @@ def cancel(request: HttpRequest, pk: int) -> HttpResponse:
 def _about(found: Job) -> str:
     """The address of the VM that the job is about, if it is about one."""
     kind, _, uuid = found.subject.partition(":")
-    return reverse("vm", args=[uuid]) if kind == "vm" and uuid else ""
+    if kind != "vm" or not uuid or (found.kind == "restore" and found.state != State.DONE):
+        return ""  # a VM that is being restored has no page yet
+    return reverse("vm", args=[uuid])
 
 
 def _seconds_left(found: Job) -> float | None:

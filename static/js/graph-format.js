@@ -25,7 +25,7 @@ const graphFormat = (() => {
   }
 
   /* On an axis: short, the unit stands beside the title. */
-  const tick = (unit, given) => (unit.startsWith("bytes") ? bytes(given) : number(given));
+  const tick = (unit, given) => (unit.startsWith("bytes") ? bytes(given) : unit === "requests/s" ? `${number(given)}/s` : value(unit, given));
 
   /* Steps between ticks: powers of two for bytes, so that they read 256 MiB, 512 MiB. */
   const binary = Array.from({ length: 45 }, (_, power) => 2 ** power);

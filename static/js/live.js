@@ -80,7 +80,7 @@
     const element = document.getElementById("age");
     if (!element) return;
     const seconds = ageBase + (performance.now() - ageAt) / 1000;
-    const text = `looked ${span(seconds)} ago`;
+    const text = seconds < 1.5 ? "looked just now" : `looked ${span(seconds)} ago`;
     if (element.textContent !== text) element.textContent = text;
     element.classList.toggle("old", seconds > OLD_SECONDS);
   }

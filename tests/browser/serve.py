@@ -16,7 +16,7 @@ import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -34,6 +34,15 @@ class Panel:
     address: str
     cookie: str
     pages: dict[str, str]
+    environment: dict[str, str] = field(default_factory=dict)
+
+    def do(self, code: str) -> None:
+        """Run Python on this panel's database, with its models and the bus at hand."""
+        before = "import django; django.setup(); from labpanel.adapters import bus;"
+        models = "from hosts.models import *; from backups.models import *;"
+        jobs = "from labpanel.jobs.models import *; from django.utils import timezone;"
+        words = [sys.executable, "-c", f"{before}{models}{jobs}{code}"]
+        subprocess.run(words, cwd=REPOSITORY, env=self.environment, check=True, timeout=60)
 
     def url(self, page: str) -> str:
         return self.address + self.pages[page]
@@ -59,7 +68,7 @@ def panel(days: int = 0) -> Iterator[Panel]:
             port = listener.getsockname()[1]
         started.append(_start(environment, port))
         _wait(started[-1], port)
-        yield Panel(f"http://127.0.0.1:{port}", made["cookie"], made["pages"])
+        yield Panel(f"http://127.0.0.1:{port}", made["cookie"], made["pages"], environment)
     finally:
         for process in reversed(started):
             process.terminate()

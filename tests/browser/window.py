@@ -27,9 +27,11 @@ SIZES: dict[str, dict[str, Any]] = {
 }
 
 
-def context(browser: Browser, there: Panel, size: str, scheme: str = "light") -> BrowserContext:
+def context(
+    browser: Browser, there: Panel, size: str, scheme: str = "light", **more: Any
+) -> BrowserContext:
     """A new window with its own cookies; `size` is a key of SIZES."""
-    options: dict[str, Any] = {**SIZES[size], "color_scheme": scheme, "locale": "en-GB"}
+    options: dict[str, Any] = {**SIZES[size], "color_scheme": scheme, "locale": "en-GB", **more}
     window = browser.new_context(**options)
     name, _, value = there.cookie.partition("=")
     window.add_cookies([{"name": name, "value": value, "url": there.address}])
