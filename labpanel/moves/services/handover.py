@@ -13,6 +13,7 @@ from labpanel.adapters.errors import AdapterError
 from labpanel.moves.services.ends import Ends, Seen
 
 ABORT_SECONDS = 40
+RETRY_SECONDS = 0.5
 _DESTROY_SECONDS = 60
 
 
@@ -66,7 +67,7 @@ def resolve(ends: Ends, hand: Handover) -> Outcome:
     try:
         there = ends.destination.see(hand.uuid)
     except AdapterError as error:
-        return _destination_silent(ends, hand, source, error)
+        return Outcome(Place.UNKNOWN, _destination_silent(hand, source, error))
     if source.known and not source.left and there.active and not there.paused:
         return Outcome(Place.UNKNOWN, _twice(hand))
     if source.known and not (source.left and there.active):
@@ -90,7 +91,7 @@ def _source_at_rest(ends: Ends, hand: Handover) -> Seen:
             ends.source.call("abort_move", uuid=hand.uuid)
         except AdapterError:
             pass  # it ended in between, or is past the point of aborting: the next look tells
-        time.sleep(0.5)
+        time.sleep(RETRY_SECONDS)
 
 
 def _keep_source(ends: Ends, hand: Handover, source: Seen, there: Seen) -> Outcome:
@@ -156,21 +157,17 @@ def _copy_there(ends: Ends, hand: Handover) -> str:
     )
 
 
-def _destination_silent(ends: Ends, hand: Handover, source: Seen, error: AdapterError) -> Outcome:
-    """A copy there is paused at most: the source goes on if it still has the VM."""
+def _destination_silent(hand: Handover, source: Seen, error: AdapterError) -> str:
+    """A source that libvirt left paused stays so: somebody may have started the copy by hand."""
     if source.known and not source.left:
-        if source.paused and hand.runs:
-            ends.source.call("resume", uuid=hand.uuid)
-        state = "runs" if source.active and hand.runs else "is"
-        return Outcome(
-            Place.UNKNOWN,
+        state = "is paused" if source.paused else "runs" if source.active else "is"
+        return (
             f"{hand.name} {state} on {hand.source} as before. {hand.destination} does not answer; "
-            f"what was begun there is removed as soon as it does. ({error.sentence})",
+            f"what was begun there is removed as soon as it does. ({error.sentence})"
         )
-    return Outcome(
-        Place.UNKNOWN,
+    return (
         f"{hand.name} has left {hand.source} and waits on {hand.destination}, which does not "
-        f"answer; it goes on there as soon as it does. ({error.sentence})",
+        f"answer; it goes on there as soon as it does. ({error.sentence})"
     )
 
 

@@ -53,6 +53,8 @@ def _after_trouble(
     if not isinstance(trouble, Cancelled):
         work.line(trouble.sentence)
     outcome = settled(work, ends, hand)
+    if isinstance(trouble, Cancelled):
+        work.line(outcome.sentence)
     if outcome.place == Place.DESTINATION:
         return {"downtime_ms": None, "verified": False}
     if outcome.place == Place.SOURCE and isinstance(trouble, Cancelled):
