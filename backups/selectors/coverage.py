@@ -12,7 +12,7 @@ from django.db.models.functions import RowNumber
 from backups.models import Exclusion, Generation, GenerationDisk, Store
 from backups.rules.coverage import LEVELS, ORDER, Covered, Kept, judge
 from backups.selectors.drives import keys_below
-from hosts.models import VM, VirtualDisk
+from hosts.models import VM, Host, VirtualDisk
 from hosts.rules.presence import presence
 
 
@@ -53,10 +53,10 @@ class CoverageRow:
         }
 
 
-def coverage(now: datetime, vm: VM | None = None) -> list[CoverageRow]:
-    """A row for each disk, of all VMs or of one; a constant number of queries."""
-    disks = _disks(vm)
-    kept = _kept({disk.vm.uuid for disk in disks}, vm)
+def coverage(now: datetime, vm: VM | None = None, host: Host | None = None) -> list[CoverageRow]:
+    """A row for each disk, of all VMs, of one, or of a host's; a constant number of queries."""
+    disks = _disks(vm, host)
+    kept = _kept({disk.vm.uuid for disk in disks}, narrow=vm is not None or host is not None)
     rows = [_row(disk, kept[(disk.vm.uuid, disk.target)], now) for disk in disks]
     return sorted(rows, key=lambda row: (ORDER.index(row.verdict), row.vm, row.disk))
 
@@ -69,10 +69,12 @@ def summary(rows: list[CoverageRow]) -> dict[str, int]:
     return count
 
 
-def _disks(vm: VM | None) -> list[VirtualDisk]:
+def _disks(vm: VM | None, host: Host | None) -> list[VirtualDisk]:
     wanted = VirtualDisk.objects.filter(missing_since=None, vm__missing_since=None)
     if vm is not None:
         wanted = wanted.filter(vm=vm)
+    if host is not None:
+        wanted = wanted.filter(vm__host=host)
     found = (
         wanted.select_related("vm__host", "file_system")
         .defer("vm__xml", "vm__inactive_xml")
@@ -88,12 +90,12 @@ Place = tuple[uuid.UUID, str]
 Held = tuple[Generation, GenerationDisk]
 
 
-def _kept(uuids: set[uuid.UUID], vm: VM | None) -> dict[Place, list[Held]]:
+def _kept(uuids: set[uuid.UUID], *, narrow: bool) -> dict[Place, list[Held]]:
     """Generations of each (VM, target): of those alike in all that a verdict asks (image, store,
     state) the newest only. A year of nightly backups would be read for one line otherwise."""
     wanted = GenerationDisk.objects.exclude(generation__state=Generation.State.MISSING)
-    if vm is not None:
-        wanted = wanted.filter(generation__vm_uuid=vm.uuid)
+    if narrow:
+        wanted = wanted.filter(generation__vm_uuid__in=uuids)
     generation = ("vm_uuid", "source_host", "store", "state")
     alike = ("target", "source", *(f"generation__{name}" for name in generation))
     newest_first = F("generation__taken_at").desc()

@@ -56,7 +56,7 @@ def host_page(host: Host, now: datetime) -> HostPage:
     state = host_presence(host, now)
     level, word = host_word(host, findings, state)
     latest = latest_of(host, now)
-    rows = [row for row in coverage(now) if row.host == host.name]
+    rows = coverage(now, host=host)
     samples, disks = latest_by_owner("vm", now), by_vm(rows)
     vms = host.vms.filter(missing_since=None).select_related("host")
     known = state.state == "up"
