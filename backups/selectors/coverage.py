@@ -100,9 +100,10 @@ def _kept(uuids: set[uuid.UUID], *, narrow: bool) -> dict[Place, list[Held]]:
     alike = ("target", "source", *(f"generation__{name}" for name in generation))
     newest_first = F("generation__taken_at").desc()
     place = Window(RowNumber(), partition_by=[F(name) for name in alike], order_by=newest_first)
-    newest = wanted.annotate(place=place).filter(place=1).order_by()
+    newest = wanted.annotate(place=place).filter(place=1).order_by().values("pk")
+    read = GenerationDisk.objects.filter(pk__in=newest).order_by()
     found: dict[Place, list[Held]] = defaultdict(list)
-    for disk in newest.select_related("generation__store__host").defer("generation__manifest"):
+    for disk in read.select_related("generation__store__host").defer("generation__manifest"):
         if disk.generation.vm_uuid in uuids:
             found[(disk.generation.vm_uuid, disk.target)].append((disk.generation, disk))
     return found
