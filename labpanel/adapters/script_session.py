@@ -8,6 +8,7 @@ reason, the script ends too (see scripts/wire.py).
 import contextlib
 import json
 import queue
+import subprocess
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -59,7 +60,9 @@ class Session:
         # -s and -E: neither the user's nor the environment's packages, but the distribution's.
         self._process = self.machine.start([PYTHON, "-I", "-B", "-c", _BOOT])
         self._stderr: list[bytes] = []
-        for target in (self._read, self._read_errors, self._ping):
+        self._errors = threading.Thread(target=self._read_errors, daemon=True)
+        self._errors.start()
+        for target in (self._read, self._ping):
             threading.Thread(target=target, daemon=True).start()
         self._write(json.dumps(_sources(self._modules)))
         return self
@@ -74,7 +77,7 @@ class Session:
         with contextlib.suppress(OSError):
             assert process.stdin is not None
             process.stdin.close()
-        with contextlib.suppress(Exception):
+        with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(timeout=5)
         end(process)
 
@@ -128,8 +131,9 @@ class Session:
 
     def _ended(self) -> AdapterError:
         endpoint = self.machine.endpoint
+        self._errors.join(timeout=2)
         text = b"".join(self._stderr).decode("utf-8", "replace").strip()
-        with contextlib.suppress(Exception):
+        with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(timeout=2)
         if self._process.returncode == SSH_FAILED and not endpoint.is_local:
             return explain(endpoint, text)

@@ -2,8 +2,8 @@
 
 On a practice lab of its own: the disk lies on alpha, the store once on beta (two SSH connections
 meet at the panel) and once on the panel's machine (one). Both ways read the disk through a
-read-only qemu-nbd on alpha and end in a zstd qcow2 on the store's machine; they take turns, and the medians
-are compared. Ours is the whole job, with its digests, hashes, checks and syncs.
+read-only qemu-nbd on alpha and end in a zstd qcow2 on the store's machine; they take turns, and the
+medians are compared. Ours is the whole job, with its digests, hashes, checks and syncs.
 """
 
 import argparse

@@ -80,7 +80,8 @@ def serve_compressing(name: str, socket: str, export: str) -> str:
 def _export(name: str, node: dict[str, Any], what: str, *, writable: bool) -> str:
     _state["count"] += 1
     socket = f"{sockets()}/{_state['count']}"
-    words = ["qemu-nbd", "-t", "-k", socket, "-x", name, f"--shared={SHARED}"]
+    words = ["qemu-nbd", "-t", "-k", socket, f"--pid-file={socket}.pid", "-x", name]
+    words += [f"--shared={SHARED}"]
     words += ["--cache=writeback", "--discard=unmap"] if writable else ["-r"]
     with open(f"{socket}.log", "wb") as log:  # noqa: PTH123 - a pipe would fill up and block it
         server = subprocess.Popen(
@@ -97,7 +98,7 @@ def _export(name: str, node: dict[str, Any], what: str, *, writable: bool) -> st
 
 def _await(server: "subprocess.Popen[bytes]", socket: str, path: str) -> None:
     until = time.monotonic() + START_SECONDS
-    while not Path(socket).exists():
+    while not Path(f"{socket}.pid").exists():  # the socket alone is made before the image is opened
         if server.poll() is not None or time.monotonic() > until:
             server.kill()
             server.wait()

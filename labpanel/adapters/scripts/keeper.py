@@ -27,6 +27,7 @@ from labpanel.adapters.scripts.wire import Problem, run, say, serve
 MARKER = "labpanel-store.json"
 FORMAT = 1
 CHUNK = 1 << 20
+CLUSTER = 64 * 1024  # qcow2's own default
 REPORT_BYTES = 256 << 20
 _KEY = re.compile(r"[0-9]{8}T[0-9]{6}Z-[0-9a-f]{4,12}\Z")
 _TARGET = re.compile(r"[A-Za-z0-9_-]{1,32}\Z")
@@ -108,16 +109,18 @@ def look(store: str, panel_id: str, store_id: str) -> dict[str, Any]:
 def _read_manifest(place: Path) -> dict[str, Any]:
     entry: dict[str, Any] = {"key": place.parent.name, "vm_uuid": place.parent.parent.name}
     try:
-        entry["manifest"] = json.loads(place.read_text("utf-8"))
-    except (OSError, ValueError) as error:
+        found = json.loads(place.read_text("utf-8"))
+        sizes = {str(disk["file"]): int(disk["file_bytes"]) for disk in found["disks"]}
+    except (OSError, ValueError, LookupError, TypeError) as error:
         entry["damage"] = f"manifest.json cannot be read: {error}"
         return entry
-    for disk in entry["manifest"]["disks"]:
-        file = place.parent / disk["file"]
+    entry["manifest"] = found
+    for name, expected in sizes.items():
+        file = place.parent / name
         size = file.stat().st_size if file.exists() else -1
-        if size != disk["file_bytes"]:
-            what = "is gone" if size < 0 else f"has {size} bytes instead of {disk['file_bytes']}"
-            entry["damage"] = f"{disk['file']} {what}"
+        if size != expected:
+            what = "is gone" if size < 0 else f"has {size} bytes instead of {expected}"
+            entry["damage"] = f"{name} {what}"
     return entry
 
 
@@ -138,7 +141,8 @@ def begin(
     """Make the partial generation and an empty zstd qcow2 for each disk; target → path.
 
     Each file is made as long (not as large: it is sparse) as the image can become, since it is
-    filled through an NBD export of its bytes, which cannot grow. `finish` cuts it.
+    filled through an NBD export of its bytes, which cannot grow, and its disk ends with a whole
+    cluster, since only such are compressed. `finish` cuts both.
     """
     checked_marker(store, panel_id, store_id)
     place = home(store, vm_uuid, key, partial=True)
@@ -150,8 +154,9 @@ def begin(
         path = place / f"{_target(disk['target'])}.qcow2"
         words = ["qemu-img", "create", "-q", "-f", "qcow2", "-o", "compression_type=zstd"]
         virtual = int(disk["virtual_bytes"])
-        run([*words, "--", str(path), str(virtual)], "create", f"{path} could not be made")
-        os.truncate(path, _longest(virtual))
+        whole = -(-virtual // CLUSTER) * CLUSTER
+        run([*words, "--", str(path), str(whole)], "create", f"{path} could not be made")
+        os.truncate(path, _longest(whole))
         paths[disk["target"]] = str(path)
     return paths
 
@@ -164,8 +169,10 @@ def _longest(virtual_bytes: int) -> int:
     return int(measured["fully-allocated"]) * 51 // 50 + (16 << 20)
 
 
-def trim(path: Path) -> None:
-    """Check an image and cut what lies behind its end."""
+def trim(path: Path, virtual_bytes: int) -> None:
+    """Give an image its true virtual size, check it and cut what lies behind its end."""
+    resize = ["qemu-img", "resize", "-q", "--shrink", "-f", "qcow2", "--", str(path)]
+    run([*resize, str(virtual_bytes)], "damaged", f"{path} cannot be cut")
     words = ["qemu-img", "check", "-f", "qcow2", "--output=json", "--", str(path)]
     report = json.loads(run(words, "damaged", f"{path} is damaged", ok=(0, 3)))
     os.truncate(path, report["image-end-offset"])
@@ -201,7 +208,7 @@ def finish(
     place = home(store, vm_uuid, key, partial=True)
     for disk in manifest["disks"]:
         path = place / disk["file"]
-        trim(path)
+        trim(path, disk["virtual_bytes"])
         exporter.check(str(path), "qcow2")
         # Writing out goes on beside the hashing; `sync` below waits for what is left of it.
         threading.Thread(target=sync, args=(path,), daemon=True).start()

@@ -1,0 +1,232 @@
+"""The mover between real NBD exports of this machine."""
+
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import time
+import zlib
+from base64 import b64decode
+from pathlib import Path
+
+import pytest
+
+from labpanel.adapters.errors import AdapterError
+from labpanel.adapters.image_host import ImageHost
+from labpanel.adapters.mover import Export, Moved, Mover, Tick
+from labpanel.adapters.script_session import ScriptRefused
+from tests.adapters.images import BLOCK, fill, identical
+
+ZERO = bytes(16)
+
+
+def ignore(_: Tick) -> None:
+    """A progress that nobody looks at."""
+
+
+def copied(images: ImageHost, mover: Mover, source: Path, target: Path) -> Moved:
+    size = images.virtual_bytes(str(source), "raw")
+    images.create(str(target), "qcow2", size)
+    near = images.serve("vda", str(source), "raw", writable=False)
+    far = images.serve("vda", str(target), "qcow2", writable=True)
+    moved = mover.copy(Export(near, "vda"), Export(far, "vda"), watch="", told=ignore)
+    images.stop(far)
+    images.stop(near)
+    return moved
+
+
+def digests_of(moved: Moved) -> list[bytes]:
+    listed = zlib.decompress(b64decode(moved.digests))
+    return [listed[at : at + 16] for at in range(0, len(listed), 16)]
+
+
+def write_digests(path: Path, moved: Moved) -> str:
+    path.write_bytes(json.dumps({}).encode() + b"\n" + b"".join(digests_of(moved)))
+    return str(path)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_any_content_arrives_as_it_was(
+    images: ImageHost, mover: Mover, tmp_path: Path, seed: int
+) -> None:
+    source, target = tmp_path / "source.raw", tmp_path / "target.qcow2"
+    fill(source, 24, seed, tail=512 * seed)
+    moved = copied(images, mover, source, target)
+    assert identical(source, target)
+    content = source.read_bytes()
+    blocks = [content[at : at + BLOCK] for at in range(0, len(content), BLOCK)]
+    expected = [
+        hashlib.blake2b(block, digest_size=16).digest() if any(block) else ZERO for block in blocks
+    ]
+    assert digests_of(moved) == expected
+    assert moved.written_bytes == sum(len(block) for block in blocks if any(block))
+
+
+def test_holes_are_not_read(images: ImageHost, mover: Mover, tmp_path: Path) -> None:
+    source = tmp_path / "source.raw"
+    with source.open("wb") as file:
+        file.truncate(64 * BLOCK)
+        file.seek(5 * BLOCK)
+        file.write(b"x" * BLOCK)
+    moved = copied(images, mover, source, tmp_path / "target.qcow2")
+    assert (moved.read_bytes, moved.written_bytes) == (BLOCK, BLOCK)
+
+
+def test_flipped_bytes_are_named_by_range(images: ImageHost, mover: Mover, tmp_path: Path) -> None:
+    source = tmp_path / "source.raw"
+    source.write_bytes(os.urandom(16 * BLOCK))
+    digests = write_digests(
+        tmp_path / "list", copied(images, mover, source, tmp_path / "target.qcow2")
+    )
+    with source.open("r+b") as file:
+        for at in (3 * BLOCK + 17, 4 * BLOCK, 9 * BLOCK):
+            file.seek(at)
+            byte = file.read(1)[0]
+            file.seek(at)
+            file.write(bytes([byte ^ 1]))
+    near = images.serve("vda", str(source), "raw", writable=False)
+    moved = mover.check(Export(near, "vda"), digests, told=ignore)
+    assert moved.bad == [[3 * BLOCK, 5 * BLOCK], [9 * BLOCK, 10 * BLOCK]]
+
+
+def test_zeros_where_data_was_are_found(images: ImageHost, mover: Mover, tmp_path: Path) -> None:
+    source = tmp_path / "source.raw"
+    source.write_bytes(os.urandom(4 * BLOCK))
+    digests = write_digests(
+        tmp_path / "list", copied(images, mover, source, tmp_path / "target.qcow2")
+    )
+    hollow = tmp_path / "hollow.raw"
+    with hollow.open("wb") as file:
+        file.truncate(4 * BLOCK)
+    near = images.serve("vda", str(hollow), "raw", writable=False)
+    assert mover.check(Export(near, "vda"), digests, told=ignore).bad == [[0, 4 * BLOCK]]
+
+
+def test_a_restore_stops_at_a_rotten_block(images: ImageHost, mover: Mover, tmp_path: Path) -> None:
+    source = tmp_path / "source.raw"
+    source.write_bytes(os.urandom(8 * BLOCK))
+    digests = write_digests(
+        tmp_path / "list", copied(images, mover, source, tmp_path / "target.qcow2")
+    )
+    with source.open("r+b") as file:
+        file.seek(2 * BLOCK)
+        file.write(b"rotten")
+    near = images.serve("vda", str(source), "raw", writable=False)
+    images.create(str(tmp_path / "back.raw"), "raw", 8 * BLOCK)
+    far = images.serve("vda", str(tmp_path / "back.raw"), "raw", writable=True)
+    with pytest.raises(ScriptRefused, match=f"byte {2 * BLOCK} is not what was backed up"):
+        mover.restore(Export(near, "vda"), Export(far, "vda"), digests, told=ignore)
+
+
+def test_sizes_must_be_equal(images: ImageHost, mover: Mover, tmp_path: Path) -> None:
+    source = tmp_path / "source.raw"
+    source.write_bytes(bytes(4 * BLOCK))
+    images.create(str(tmp_path / "small.raw"), "raw", 2 * BLOCK)
+    near = images.serve("vda", str(source), "raw", writable=False)
+    far = images.serve("vda", str(tmp_path / "small.raw"), "raw", writable=True)
+    with pytest.raises(ScriptRefused, match="do not fit"):
+        mover.copy(Export(near, "vda"), Export(far, "vda"), watch="", told=ignore)
+
+
+def server_of(socket: str) -> int:
+    """The process id of the qemu-nbd behind a socket."""
+    for process in Path("/proc").iterdir():
+        if process.name.isdigit():
+            try:
+                words = (process / "cmdline").read_bytes().split(b"\0")
+            except OSError:
+                continue  # it ended while we looked
+            if words[0] == b"qemu-nbd" and socket.encode() in words:
+                return int(process.name)
+    raise AssertionError(f"nobody serves {socket}")
+
+
+def test_a_target_that_dies_ends_the_copy(images: ImageHost, mover: Mover, tmp_path: Path) -> None:
+    source = tmp_path / "source.raw"
+    source.write_bytes(os.urandom(64 * BLOCK))
+    images.create(str(tmp_path / "target.raw"), "raw", 64 * BLOCK)
+    near = images.serve("vda", str(source), "raw", writable=False)
+    far = images.serve("vda", str(tmp_path / "target.raw"), "raw", writable=True)
+    os.kill(server_of(far), signal.SIGKILL)
+    with pytest.raises(ScriptRefused) as refused:
+        mover.copy(Export(near, "vda"), Export(far, "vda"), watch="", told=ignore)
+    assert refused.value.code in {"nbd", "write"}
+
+
+def test_nothing_outlives_the_session(images: ImageHost, tmp_path: Path) -> None:
+    source = tmp_path / "source.raw"
+    source.write_bytes(bytes(BLOCK))
+    socket = images.serve("vda", str(source), "raw", writable=False)
+    server, folder = server_of(socket), Path(socket).parent
+    images.__exit__()
+    until = time.monotonic() + 10
+    while Path(f"/proc/{server}").exists() and time.monotonic() < until:
+        time.sleep(0.05)
+    assert not Path(f"/proc/{server}").exists()
+    assert not folder.exists()
+
+
+def test_a_script_without_libnbd_says_what_to_install(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    python = tmp_path / "python3"
+    python.write_text(
+        "#!/bin/sh\necho \"ModuleNotFoundError: No module named 'nbd'\" >&2; exit 1\n"
+    )
+    python.chmod(0o755)
+    monkeypatch.setattr("labpanel.adapters.script_session.PYTHON", str(python))
+    from labpanel.adapters.machine import Machine
+    from labpanel.lib.shapes import PANEL
+
+    with (
+        Mover(Machine(PANEL)) as broken,
+        pytest.raises(AdapterError, match="apt install python3-libnbd"),
+    ):
+        broken.check(Export("/nowhere", "vda"), "", told=ignore)
+
+
+def test_the_folder_of_the_scratch_is_watched(
+    images: ImageHost, mover: Mover, tmp_path: Path
+) -> None:
+    source = tmp_path / "source.raw"
+    source.write_bytes(os.urandom(2 * BLOCK))
+    images.create(str(tmp_path / "target.raw"), "raw", 2 * BLOCK)
+    near = images.serve("vda", str(source), "raw", writable=False)
+    far = images.serve("vda", str(tmp_path / "target.raw"), "raw", writable=True)
+    ticks: list[Tick] = []
+    mover.copy(Export(near, "vda"), Export(far, "vda"), watch=str(tmp_path), told=ticks.append)
+    free = os.statvfs(tmp_path)
+    assert ticks
+    assert ticks[-1].watched_bytes is not None
+    assert 0 < ticks[-1].watched_bytes <= free.f_blocks * free.f_frsize
+
+
+def test_images_compress_on_the_way(images: ImageHost, mover: Mover, tmp_path: Path) -> None:
+    source, target = tmp_path / "source.raw", tmp_path / "target.qcow2"
+    source.write_bytes((b"all work and no play\n" * BLOCK)[: 16 * BLOCK])
+    size = images.virtual_bytes(str(source), "raw")
+    subprocess.run(
+        [
+            "qemu-img",
+            "create",
+            "-q",
+            "-f",
+            "qcow2",
+            "-o",
+            "compression_type=zstd",
+            target,
+            str(size),
+        ],
+        check=True,
+        timeout=20,
+    )
+    os.truncate(target, size + (16 << 20))
+    near = images.serve("vda", str(source), "raw", writable=False)
+    stored = images.serve("bytes", str(target), "raw", writable=True)
+    packing = images.serve_compressing("vda", stored, "bytes")
+    mover.copy(Export(near, "vda"), Export(packing, "vda"), watch="", told=ignore)
+    images.stop(packing)
+    images.stop(stored)
+    assert identical(source, target)
+    assert target.stat().st_blocks * 512 < size // 10
