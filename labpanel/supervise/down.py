@@ -4,6 +4,7 @@ import os
 import select
 import signal
 import sys
+import time
 from pathlib import Path
 
 from labpanel.supervise import runtime
@@ -17,7 +18,7 @@ def down(claim: Claim, sockets: Path) -> int:
     holder = claim.holder()
     if holder is not None:
         stop(holder)
-    if not claim.take():
+    if not taken(claim):
         print("The panel is just starting; try again in a moment.", file=sys.stderr)
         return 1
     # A supervisor that was killed could not clean up.
@@ -25,6 +26,15 @@ def down(claim: Claim, sockets: Path) -> int:
     runtime.clear(sockets)
     print("The panel is stopped." if holder else "No panel is running.")
     return 0
+
+
+def taken(claim: Claim) -> bool:
+    """Try for a moment: `./panel` itself holds the lock for an instant when it looks."""
+    for _ in range(20):
+        if claim.take():
+            return True
+        time.sleep(0.05)
+    return False
 
 
 def stop(holder: Holder) -> None:
