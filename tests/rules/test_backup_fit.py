@@ -1,0 +1,93 @@
+"""What speaks against a backup, what room it needs, and names for what is restored."""
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from backups.rules import fit, scratch
+from backups.rules.naming import file_stem, free_name, wrong_name
+from labpanel.lib.disks import SourceDisk
+
+DISK = SourceDisk("vda", "disk", "file", "/srv/images/home.qcow2", "qcow2")
+
+
+def reasons(disk: SourceDisk, *, active: bool = True, busy: bool = False, qemu: int = 0) -> str:
+    return " ".join(fit.obstacles("home", [disk], active=active, busy=busy, qemu=qemu))
+
+
+@pytest.mark.parametrize(
+    ("qemu", "refused"),
+    [
+        (7_002_013, False),
+        (7_002_014, True),
+        (7_002_022, True),
+        (8_002_002, True),
+        (9_000_000, False),
+        (10_002_002, False),
+        (0, True),
+    ],
+)
+def test_an_iothread_is_refused_on_affected_versions(qemu: int, refused: bool) -> None:
+    threaded = replace(DISK, iothread=True)
+    assert ("iothread" in reasons(threaded, qemu=qemu)) is refused
+    assert reasons(threaded, active=False, qemu=qemu) == ""
+    assert reasons(DISK, qemu=qemu) == ""
+
+
+@pytest.mark.parametrize(
+    ("disk", "word"),
+    [
+        (replace(DISK, kind="network"), "network disk"),
+        (replace(DISK, format="vmdk"), "vmdk"),
+        (replace(DISK, shareable=True), "shared"),
+        (replace(DISK, transient=True), "transient"),
+    ],
+)
+def test_what_cannot_be_kept_safely_is_named(disk: SourceDisk, word: str) -> None:
+    assert word in reasons(disk)
+
+
+def test_all_reasons_come_at_once() -> None:
+    found = fit.obstacles(
+        "home",
+        [replace(DISK, shareable=True), replace(DISK, target="vdb", kind="network")],
+        active=True,
+        busy=True,
+        qemu=7_002_022,
+    )
+    assert len(found) == 3
+    assert "no disk" in fit.obstacles("home", [], active=True, busy=False, qemu=0)[0]
+
+
+@given(st.integers(0, 1 << 45), st.integers(1, 1 << 45), st.integers(0, 1 << 44))
+def test_a_backup_never_starts_below_the_floor_it_gives_up_at(
+    available: int, size: int, virtual: int
+) -> None:
+    if scratch.enough(available, size, virtual):
+        assert available >= scratch.floor(size)
+
+
+@pytest.mark.parametrize("name", ["", "  ", "a/b", "../x", "tab\there", "line\nbreak", "x" * 201])
+def test_names_that_libvirt_or_a_file_system_cannot_hold(name: str) -> None:
+    assert wrong_name(name)
+
+
+@pytest.mark.parametrize("name", ["home", "quo\"te's", "$(touch pwned)", "two words", "日本語"])
+def test_odd_names_are_names(name: str) -> None:
+    assert wrong_name(name) == ""
+
+
+@given(st.text())
+def test_a_file_stem_is_always_one_harmless_name(name: str) -> None:
+    stem = file_stem(name, "fallback")
+    assert stem
+    assert not stem.startswith(".")
+    assert not set(stem) & set("/\0 $'\"<>&;|\n")
+    assert len(stem.encode()) <= 200
+
+
+def test_a_free_name_is_free() -> None:
+    assert free_name("home", {"home"}) == "home-restored"
+    assert free_name("home", {"home-restored", "home-restored-2"}) == "home-restored-3"
