@@ -7,10 +7,11 @@ from django.http import HttpRequest
 from django.utils import timezone
 
 from hosts.models import VM
+from hosts.selectors.findings import incident_list
 from hosts.selectors.host_facts import host_facts, vm_facts
 from hosts.selectors.lists import host_list, vm_list
 from hosts.selectors.naming import find_host
-from hosts.services import add_host, power, remove_host
+from hosts.services import add_host, forget_vm, power, remove_host
 from labpanel.adapters.ssh import public_key
 from labpanel.api import Optional, by_method, json_view, parse_body
 from labpanel.lib.refusal import Refusal
@@ -67,8 +68,13 @@ def vms(request: HttpRequest) -> list[dict[str, Any]]:
 
 
 @json_view("GET")
-def vm(request: HttpRequest, uuid: UUID) -> dict[str, Any]:
+def _vm(request: HttpRequest, uuid: UUID) -> dict[str, Any]:
     return vm_facts(_find(uuid), timezone.now())
+
+
+@json_view("DELETE")
+def _forget_vm(request: HttpRequest, uuid: UUID) -> dict[str, Any]:
+    return {"sentence": forget_vm.forget(_find(uuid))}
 
 
 @json_view("POST")
@@ -87,4 +93,14 @@ def _find(uuid: UUID) -> VM:
 
 
 hosts = by_method(GET=_hosts, POST=_add_host)
+vm = by_method(GET=_vm, DELETE=_forget_vm)
 host = by_method(GET=_host, DELETE=_remove_host)
+
+
+@json_view("GET")
+def incidents(request: HttpRequest) -> list[dict[str, Any]]:
+    """What is wrong, worst first; with `?past=1` also what is over."""
+    unknown = sorted(set(request.GET) - {"past"})
+    if unknown or request.GET.get("past", "0") not in {"0", "1"}:
+        raise Refusal("The only parameter is past, 0 or 1.")
+    return [row.as_json() for row in incident_list(past=request.GET.get("past") == "1")]

@@ -1,13 +1,16 @@
 """VMs and virtual disks over time: coming, going, moving, and a libvirt that fails."""
 
 import pytest
+from django.utils import timezone
 
 from hosts.models import VM, VirtualDisk
 from hosts.selectors.lists import vm_list
 from hosts.services import inventory_disks
+from hosts.services.forget_vm import forget
 from labpanel.adapters import qemu_img
 from labpanel.adapters.errors import TimedOut, Unreachable
 from labpanel.adapters.qemu_img import Image
+from labpanel.lib.refusal import Refusal
 from tests.services.looked import HOME, LATER, NOW, WEB, Ground
 
 ODD = '../evil <b>\'"$(reboot)" 家のサーバー'
@@ -68,6 +71,24 @@ def test_what_vanishes_is_missing_not_forgotten_and_may_come_back(ground: Ground
     ground.libvirt.put("alpha", HOME, "home", disks={"vda": "/srv/images/a.qcow2"})
     ground.look(ground.alpha, LATER)
     assert vm_list(LATER)[0].state == "running"
+
+
+def test_only_what_is_missing_can_be_forgotten(ground: Ground) -> None:
+    now = timezone.now()
+    ground.libvirt.put("alpha", HOME, "home")
+    ground.look(ground.alpha, now)
+    with pytest.raises(Refusal, match="home is running on alpha"):
+        forget(VM.objects.get())
+    ground.libvirt.take("alpha", HOME)
+    ground.look(ground.alpha, now)
+    ground.machine.fails = Unreachable("alpha is gone.")
+    ground.look(ground.alpha, now)
+    with pytest.raises(Refusal, match="home is unknown on alpha"):
+        forget(VM.objects.get())
+    ground.machine.fails = None
+    ground.look(ground.alpha, now)
+    assert "forgets home" in forget(VM.objects.get())
+    assert not VM.objects.exists()
 
 
 def test_a_libvirt_that_hangs_leaves_the_last_state_and_is_told_apart(ground: Ground) -> None:

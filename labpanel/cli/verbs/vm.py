@@ -7,7 +7,7 @@ from django.utils import timezone
 from hosts.selectors.host_facts import vm_facts
 from hosts.selectors.lists import VMRow, vm_list
 from hosts.selectors.naming import find_host, find_vm
-from hosts.services import power
+from hosts.services import forget_vm, power
 from labpanel.cli import waiting
 from labpanel.cli.output import gap, print_json, print_table, say
 from labpanel.lib.units import size
@@ -25,6 +25,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     show = actions.add_parser("show", help="one VM, by name, UUID or their beginning")
     show.add_argument("vm")
     show.add_argument("--json", action="store_true")
+    forget = actions.add_parser("forget", help="take a missing VM off the lists")
+    forget.add_argument("vm")
     for verb, (title, _, _) in power.VERBS.items():
         one = actions.add_parser(verb, help=title.lower())
         one.add_argument("vm")
@@ -38,6 +40,9 @@ def run(options: argparse.Namespace) -> int:
     if options.action == "show":
         facts = vm_facts(vm, timezone.now())
         print_json(facts) if options.json else _print_facts(facts)
+        return 0
+    if options.action == "forget":
+        say(forget_vm.forget(vm))
         return 0
     return waiting.follow(power.ask(vm, options.action), options)
 
