@@ -7,6 +7,7 @@ from hosts import api
 urlpatterns = [
     path("hosts", api.hosts),
     path("hosts/<str:name>", api.host),
+    path("incidents", api.incidents),
     path("key", api.key),
     path("vms", api.vms),
     path("vms/<uuid:uuid>", api.vm),

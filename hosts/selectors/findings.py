@@ -1,7 +1,7 @@
 """Troubles and evidence, for pages, API and command line alike."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
@@ -17,6 +17,53 @@ def open_findings(host: Host | None = None) -> list[Finding]:
 def past_findings(host: Host | None = None, limit: int = 50) -> list[Finding]:
     """What was wrong and is over, newest first."""
     return list(_all(host).exclude(resolved_at=None).order_by("-resolved_at")[:limit])
+
+
+@dataclass(frozen=True, slots=True)
+class IncidentRow:
+    """A trouble as API and command line show it. Times are ISO 8601 in UTC."""
+
+    id: int
+    host: str
+    vm: str | None
+    kind: str
+    subject: str
+    severity: str
+    title: str
+    advice: str
+    opened_at: str
+    looked_at: str
+    resolved_at: str | None
+    evidence: list[dict[str, Any]]
+    affected: list[dict[str, str]]
+
+    def as_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def incident_list(*, past: bool = False, host: Host | None = None) -> list[IncidentRow]:
+    """Open troubles, worst first; with `past`, those that are over behind them."""
+    found = open_findings(host) + (past_findings(host) if past else [])
+    return [_row(each) for each in found]
+
+
+def _row(finding: Finding) -> IncidentRow:
+    affected = [{"vm": vm.name, "vm_uuid": str(vm.uuid)} for vm in finding.vms.all()]
+    return IncidentRow(
+        id=finding.pk,
+        host=finding.host.name,
+        vm=affected[0]["vm"] if len(affected) == 1 else None,
+        kind=finding.kind,
+        subject=finding.subject,
+        severity=finding.severity,
+        title=finding.sentence,
+        advice=finding.advice,
+        opened_at=finding.opened_at.isoformat(),
+        looked_at=finding.looked_at.isoformat(),
+        resolved_at=finding.resolved_at.isoformat() if finding.resolved_at else None,
+        evidence=finding.evidence,
+        affected=affected,
+    )
 
 
 def history(host: Host, kind: str, subject: str = "", limit: int = 100) -> list[Reading]:

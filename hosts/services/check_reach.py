@@ -74,7 +74,7 @@ def _weigh(host: Host, door: Door, now: datetime) -> None:
     if door.seen_at is not None:
         last = door.seen_at.isoformat()
         evidence.append(
-            {"what": "last answer", "value": last, "source": door.source, "since": None}
+            {"what": "last answer", "value": "well", "source": door.source, "since": last}
         )
     trouble = Trouble(
         kind=door.kind,
