@@ -11,8 +11,8 @@ from labpanel.supervise.child import Child
 from labpanel.supervise.services import Service
 
 log = logging.getLogger("panel")
-SOCKET_SECONDS = 10.0
-HEALTHY_SECONDS = 60.0
+SOCKET_SECONDS = 30.0
+HEALTHY_SECONDS = 180.0  # a busy machine may start slowly
 REAP_EVERY = 5.0
 
 

@@ -116,7 +116,7 @@ done | sed '1i services:' >"$work/proof.yml"
 say 'building the image'
 quietly compose build web
 say "built: $(docker image inspect -f '{{.Size}}' "$LABPANEL_IMAGE" | awk '{ printf "%d MB", $1 / 1e6 }')"
-quietly compose up -d --wait --wait-timeout 180 || die 'not every service became healthy.'
+quietly compose up -d --wait --wait-timeout 300 || die 'not every service became healthy.'
 compose ps --format '{{.Service}}: {{.Status}}'
 
 expect 'health check' '^200$' curl -s -o /dev/null -w '%{http_code}' "http://127.0.0.1:$port/healthz"
@@ -127,7 +127,7 @@ expect 'one-time link' 'https?://' compose exec -T web panel first-link
 expect 'not root' '^10001$' compose exec -T web id -u
 expect 'libvirt' 'ok' compose exec -T worker-long python -c 'import libvirt; libvirt.open("test:///default"); print("ok")'
 quietly compose restart -t 15 web || die 'the web service did not restart.'
-quietly compose up -d --wait --wait-timeout 120 || die 'the web service is not healthy after a restart.'
+quietly compose up -d --wait --wait-timeout 300 || die 'the web service is not healthy after a restart.'
 expect 'health check after a restart' '^200$' \
     curl -s -o /dev/null -w '%{http_code}' "http://127.0.0.1:$port/healthz"
 

@@ -37,7 +37,7 @@ def supervise(home: Path) -> Iterator[Supervise]:
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
-            timeout=150,
+            timeout=250,
             check=False,
         )
 
