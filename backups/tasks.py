@@ -1,6 +1,9 @@
 """Celery's doors to the services of this app."""
 
+from django.utils import timezone
+
 from backups.services import look_at_stores as looking
+from backups.services import settle
 from backups.services.back_up import back_up as do_back_up
 from backups.services.restore import restore as do_restore
 from backups.services.verify import verify as do_verify
@@ -26,3 +29,4 @@ def restore(job_id: int) -> None:
 @app.task(name="backups.tasks.look_at_stores", time_limit=110)
 def look_at_stores() -> None:
     looking.look_at_stores()
+    settle.close_leftovers(timezone.now())

@@ -125,6 +125,7 @@ def _pulled(
         )
     finally:
         close_pull(hypervisor, images, facts.uuid, work.job.state_data)
+        work.remember(closed=True)
 
 
 def close_pull(hypervisor: Hypervisor, images: ImageHost, uuid: str, left: dict[str, Any]) -> None:

@@ -135,6 +135,7 @@ class Run:
         try:
             self._fill(keeper, target, places)
             self._define(keeper, target, places, xml, gone)
+            self.work.remember(closed=True)
         except BaseException:
             self._tidy(target, places)
             raise
@@ -240,6 +241,7 @@ class Run:
         with contextlib.suppress(AdapterError):
             known = target.hypervisor.call("state", deadline=15, uuid=self.identity.uuid)["known"]
             target.images.remove([*places.partials.values(), *([] if known else target.placed)])
+            self.work.remember(closed=True)
 
     def _start(self, target: Target, places: Places) -> dict[str, Any]:
         name, host, started = self.identity.name, self.host.name, False

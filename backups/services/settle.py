@@ -3,18 +3,26 @@
 An unreachable host raises an AdapterError: the reaper comes again.
 """
 
+import logging
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
 from backups.models import Generation, Store
 from backups.services.identity import panel_id
 from backups.services.index_generation import index_generation
 from backups.services.reading import close_pull
 from hosts.models import Host
+from labpanel.adapters.errors import AdapterError
 from labpanel.adapters.hypervisor import opened
 from labpanel.adapters.image_host import ImageHost
 from labpanel.adapters.machine import Machine
 from labpanel.adapters.nbd_relay import end_channel
 from labpanel.adapters.store_keeper import Keeper
 from labpanel.jobs.models import Job
+from labpanel.jobs.states import FINAL
 
+log = logging.getLogger(__name__)
+LEFT_FOR = timedelta(days=30)
 _UNTOUCHED = "The worker died before anything was begun; nothing is left to clean up."
 
 
@@ -26,8 +34,7 @@ def backup(job: Job) -> str:
     host = Host.objects.get(pk=left["host"])
     close_channel(job, host)
     if "socket" in left:
-        with opened(host.endpoint()) as hypervisor, ImageHost(Machine(host.endpoint())) as images:
-            close_pull(hypervisor, images, left["vm_uuid"], left)
+        _close_pull(job, host)
     store = Store.objects.select_related("host").get(pk=left["store"])
     if store.host is not None:
         close_channel(job, store.host)
@@ -38,6 +45,12 @@ def backup(job: Job) -> str:
         generation = index_generation(store, manifest)
         return f"The worker died at the very end; generation {generation.key} is complete."
     return "The worker died in the middle; the VM was not touched and nothing half-done counts."
+
+
+def _close_pull(job: Job, host: Host) -> None:
+    left = job.state_data
+    with opened(host.endpoint()) as hypervisor, ImageHost(Machine(host.endpoint())) as images:
+        close_pull(hypervisor, images, left["vm_uuid"], left)
 
 
 def verify(job: Job) -> str:
@@ -76,3 +89,33 @@ def restore(job: Job) -> str:
 def close_channel(job: Job, host: Host) -> None:
     """End the dead worker's own SSH connection to a host, and its forwards with it."""
     end_channel(Machine(host.endpoint(), f"job-{job.pk}"))
+
+
+def close_leftovers(now: datetime) -> None:
+    """Jobs that ended while a host was away could not clean up there: do it when it is back.
+
+    An open pull backup would go on keeping what the guest overwrites, until its disk is full.
+    """
+    recent = Job.objects.filter(state__in=FINAL, ended_at__gt=now - LEFT_FOR)
+    for job in recent.filter(kind__in=CLOSERS):
+        left = job.state_data
+        if left.get("closed") or not ("socket" in left or "partials" in left):
+            continue
+        try:
+            CLOSERS[job.kind](job, Host.objects.get(pk=job.state_data["host"]))
+        except AdapterError as error:
+            log.info("job %s still has something open: %s", job.pk, error.sentence)
+            continue
+        job.state_data["closed"] = True
+        job.save(update_fields=["state_data"])
+
+
+def _remove_partials(job: Job, host: Host) -> None:
+    with ImageHost(Machine(host.endpoint())) as images:
+        images.remove(job.state_data["partials"])
+
+
+CLOSERS: dict[str, Callable[[Job, Host], None]] = {
+    "backup": _close_pull,
+    "restore": _remove_partials,
+}

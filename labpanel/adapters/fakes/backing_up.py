@@ -1,0 +1,200 @@
+"""Everything that a backup touches outside the panel, in memory: one scene, seen through the same
+narrow interfaces. `fails["keeper.begin"] = error` makes that one call fail."""
+
+import contextlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+from labpanel.adapters.machine import Machine
+from labpanel.adapters.mover import Export, Moved, Tick
+from labpanel.lib.shapes import Endpoint
+
+_XML = """<domain type='kvm'><name>home</name><uuid>{uuid}</uuid><devices>
+<disk type='file' device='disk'><driver name='qemu' type='qcow2'/>
+<source file='/srv/images/home.qcow2'/><target dev='vda' bus='virtio'/></disk>
+<disk type='file' device='cdrom'><target dev='sda' bus='sata'/><readonly/></disk>
+</devices></domain>"""
+SIZE = 8 << 20
+
+
+class Scene:
+    """What is said (`asked`, in order), what is open, and what the store holds."""
+
+    def __init__(self, uuid: str) -> None:
+        self.uuid = uuid
+        self.asked: list[str] = []
+        self.fails: dict[str, BaseException] = {}
+        self.active = True
+        self.busy = False
+        self.quiesced = True
+        self.pulling = ""
+        self.partials: set[str] = set()
+        self.manifests: dict[str, dict[str, Any]] = {}
+        self.available_bytes = 100 << 30
+        self.during_copy: Callable[[], None] = lambda: None
+
+    def say(self, name: str) -> None:
+        self.asked.append(name)
+        if name in self.fails:
+            raise self.fails[name]
+
+    @contextlib.contextmanager
+    def opened(self, endpoint: Endpoint, channel: str = "main") -> Iterator["FakeHypervisor"]:
+        yield FakeHypervisor(self)
+
+    @contextlib.contextmanager
+    def private_machine(self, endpoint: Endpoint, channel: str) -> Iterator[Machine]:
+        yield Machine(endpoint, channel)
+
+    @contextlib.contextmanager
+    def relayed(self, origin: Machine, there: Machine, socket: str, folder: str) -> Iterator[str]:
+        self.say("relay")
+        yield socket
+
+
+class _Fake(contextlib.AbstractContextManager[Any]):
+    def __exit__(self, *_: object) -> None:
+        """Nothing is held."""
+
+
+class FakeHypervisor:
+    def __init__(self, scene: Scene) -> None:
+        self._scene = scene
+
+    def call(self, name: str, *, deadline: float, **arguments: Any) -> Any:
+        scene = self._scene
+        scene.say(name)
+        match name:
+            case "backup_facts":
+                return self._facts()
+            case "block_info":
+                return {"capacity": SIZE, "allocation": SIZE, "physical": SIZE}
+            case "backup_begin":
+                scene.pulling = arguments["xml"]
+                why_not = "" if scene.quiesced else "the agent did not answer"
+                return {"quiesced": scene.quiesced, "why_not": why_not}
+            case "abort_backup":
+                was, scene.pulling = scene.pulling, ""
+                return bool(was)
+            case "state":
+                return {"known": True, "state": 1, "reason": 1, "id": 3 if scene.active else -1}
+            case _:
+                return True
+
+    def _facts(self) -> dict[str, Any]:
+        scene = self._scene
+        xml = _XML.format(uuid=scene.uuid)
+        return {
+            "name": "home",
+            "id": 3 if scene.active else -1,
+            "state": 1 if scene.active else 5,
+            "active": scene.active,
+            "xml": xml,
+            "inactive_xml": xml,
+            "job": scene.busy,
+            "libvirt": 9_000_000,
+            "qemu": 7_002_022,
+        }
+
+
+class FakeImages(_Fake):
+    """ImageHost."""
+
+    def __init__(self, scene: Scene) -> None:
+        self._scene = scene
+
+    def domain_folder(self, domain_id: int) -> str:
+        self._scene.say("images.domain_folder")
+        return f"/var/lib/libvirt/qemu/domain-{domain_id}-home"
+
+    def sockets(self) -> str:
+        return "/run/labpanel-x"
+
+    def room(self, path: str) -> dict[str, Any]:
+        free = self._scene.available_bytes
+        return {"path": path, "available_bytes": free, "size_bytes": 200 << 30, "writable": True}
+
+    def virtual_bytes(self, path: str, form: str) -> int:
+        self._scene.say("images.virtual_bytes")
+        return SIZE
+
+    def stamps(self, paths: Sequence[str]) -> list[list[int]]:
+        return [[1, SIZE] for _ in paths]
+
+    def serve(self, name: str, path: str, form: str, *, writable: bool) -> str:
+        self._scene.say("images.serve")
+        return f"/run/labpanel-x/{name}"
+
+    def serve_compressing(self, name: str, socket: str, export: str) -> str:
+        self._scene.say("images.serve_compressing")
+        return f"/run/labpanel-x/packing-{name}"
+
+    def stop(self, socket: str) -> None:
+        self._scene.say("images.stop")
+
+    def existing(self, paths: Sequence[str]) -> list[str]:
+        return []
+
+    def remove(self, paths: Sequence[str]) -> list[str]:
+        self._scene.say("images.remove")
+        return list(paths)
+
+
+class FakeMover(_Fake):
+    """Mover: reports half of the disk, does what the scene says, and is through."""
+
+    def __init__(self, scene: Scene) -> None:
+        self._scene = scene
+
+    def copy(
+        self, source: Export, target: Export, *, watch: str, told: Callable[[Tick], None]
+    ) -> Moved:
+        self._scene.during_copy()
+        told(Tick(SIZE // 2, SIZE, self._scene.available_bytes if watch else None))
+        self._scene.say("mover.copy")
+        return Moved(SIZE, SIZE, SIZE // 4, 0.5, [], "00ff", "packed")
+
+
+class FakeKeeper(_Fake):
+    """Keeper."""
+
+    def __init__(self, scene: Scene) -> None:
+        self._scene = scene
+
+    def begin(self, vm_uuid: str, key: str, disks: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+        self._scene.partials.add(key)
+        self._scene.say("keeper.begin")
+        return {disk["target"]: f"/srv/store/{disk['target']}.qcow2" for disk in disks}
+
+    def serve_bytes(self, name: str, path: str) -> str:
+        self._scene.say("keeper.serve_bytes")
+        return f"/run/labpanel-y/{name}"
+
+    def stop(self, socket: str) -> None:
+        self._scene.say("keeper.stop")
+
+    def put_digests(
+        self, vm_uuid: str, key: str, target: str, virtual_bytes: int, packed: str
+    ) -> dict[str, str]:
+        self._scene.say("keeper.put_digests")
+        return {"file": f"{target}.digests", "sha256": "d" * 64}
+
+    def finish(
+        self, vm_uuid: str, key: str, manifest: dict[str, Any], files: Mapping[str, str]
+    ) -> dict[str, Any]:
+        self._scene.say("keeper.finish")
+        for disk in manifest["disks"]:
+            disk.update(file_bytes=SIZE // 4, sha256="e" * 64)
+        whole = {**manifest, "files": dict.fromkeys(files, "f" * 64)}
+        self._scene.partials.discard(key)
+        self._scene.manifests[key] = whole
+        return whole
+
+    def drop(self, vm_uuid: str, key: str) -> bool:
+        self._scene.say("keeper.drop")
+        had = key in self._scene.partials
+        self._scene.partials.discard(key)
+        return had
+
+    def manifest(self, vm_uuid: str, key: str) -> dict[str, Any] | None:
+        return self._scene.manifests.get(key)

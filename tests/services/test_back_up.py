@@ -1,0 +1,318 @@
+"""A backup in which anything may fail: the guest thawed, our job ended, nothing half-done kept."""
+
+import uuid
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.utils import timezone
+
+from backups.models import Generation, Store
+from backups.selectors.coverage import coverage
+from backups.services import back_up as service
+from backups.services import settle as settling
+from backups.services.back_up import ask_for_backup, back_up
+from hosts.models import VM, Host, VirtualDisk
+from labpanel.adapters.errors import AdapterError, TimedOut, Unreachable
+from labpanel.adapters.fakes.backing_up import (
+    FakeImages,
+    FakeKeeper,
+    FakeMover,
+    Scene,
+)
+from labpanel.adapters.script_session import ScriptRefused
+from labpanel.jobs import ledger, work
+from labpanel.jobs.ledger import Busy
+from labpanel.jobs.models import Job
+from labpanel.jobs.states import State
+from labpanel.lib.refusal import Refusal
+
+VM_UUID = "11111111-2222-4333-8444-555555555555"
+
+
+@pytest.fixture
+def scene(db: None, monkeypatch: pytest.MonkeyPatch) -> Scene:
+    made = Scene(VM_UUID)
+
+    def keeper(*_: Any) -> FakeKeeper:
+        return FakeKeeper(made)
+
+    def images(_: Any) -> FakeImages:
+        return FakeImages(made)
+
+    def mover(_: Any) -> FakeMover:
+        return FakeMover(made)
+
+    for module in (service, settling):
+        monkeypatch.setattr(module, "Keeper", keeper)
+        monkeypatch.setattr(module, "ImageHost", images)
+        monkeypatch.setattr(module, "opened", made.opened)
+    monkeypatch.setattr(service, "Mover", mover)
+    monkeypatch.setattr(service, "relayed", made.relayed)
+    monkeypatch.setattr(service, "private_machine", made.private_machine)
+    monkeypatch.setattr(settling, "end_channel", lambda _: None)
+    return made
+
+
+@pytest.fixture
+def vm(db: None) -> VM:
+    now = timezone.now()
+    host = Host.objects.create(name="alpha", target="root@alpha", seen_at=now)
+    vm = VM.objects.create(
+        uuid=VM_UUID, name="home", host=host, state="running", first_seen_at=now, seen_at=now
+    )
+    VirtualDisk.objects.create(
+        vm=vm,
+        target="vda",
+        source="/srv/images/home.qcow2",
+        format="qcow2",
+        first_seen_at=now - timedelta(hours=1),
+        seen_at=now,
+    )
+    return vm
+
+
+@pytest.fixture
+def store(vm: VM) -> Store:
+    beta = Host.objects.create(name="beta", target="root@beta", seen_at=timezone.now())
+    return Store.objects.create(name="far", host=beta, path="/srv/store", store_id=uuid.uuid4())
+
+
+def done(vm: VM, store: Store) -> Job:
+    job = ask_for_backup(vm, store)
+    work.perform(job.pk, back_up)
+    job.refresh_from_db()
+    return job
+
+
+def test_a_running_vm_is_kept_and_covered(scene: Scene, vm: VM, store: Store) -> None:
+    assert [row.verdict for row in coverage(timezone.now())] == ["none"]
+    job = done(vm, store)
+    assert (job.state, job.progress) == (State.DONE, 100)
+    generation = Generation.objects.get()
+    assert job.result == {
+        "generation": generation.key,
+        "vm": "home",
+        "store": "far",
+        "consistency": "quiesced",
+        "disks": [
+            {
+                "target": "vda",
+                "mode": "full",
+                "virtual_bytes": 8 << 20,
+                "read_bytes": 8 << 20,
+                "written_bytes": 2 << 20,
+                "seconds": 0.5,
+            }
+        ],
+    }
+    assert scene.pulling == ""
+    assert generation.manifest["parent"] is None
+    assert [row.verdict for row in coverage(timezone.now())] == ["unverified"]
+
+
+def test_a_guest_without_an_answering_agent_is_crash_consistent(
+    scene: Scene, vm: VM, store: Store
+) -> None:
+    scene.quiesced = False
+    assert done(vm, store).state == State.DONE
+    assert Generation.objects.get().consistency == Generation.Consistency.CRASH
+
+
+def test_a_vm_that_is_off_is_read_by_qemu_nbd(scene: Scene, vm: VM, store: Store) -> None:
+    scene.active = False
+    assert done(vm, store).state == State.DONE
+    assert Generation.objects.get().consistency == Generation.Consistency.OFF
+    assert "backup_begin" not in scene.asked
+    assert "thaw" not in scene.asked
+
+
+STEPS = (
+    "backup_facts",
+    "block_info",
+    "images.domain_folder",
+    "backup_begin",
+    "keeper.begin",
+    "keeper.serve_bytes",
+    "relay",
+    "images.serve_compressing",
+    "mover.copy",
+    "images.stop",
+    "keeper.stop",
+    "keeper.put_digests",
+    "keeper.finish",
+)
+
+
+@pytest.mark.parametrize("step", STEPS)
+@pytest.mark.parametrize(
+    "error", [Unreachable("beta does not answer."), ScriptRefused("full", "No space left.")]
+)
+def test_whatever_step_fails_nothing_half_done_is_left(
+    scene: Scene, vm: VM, store: Store, step: str, error: AdapterError
+) -> None:
+    scene.fails[step] = error
+    job = done(vm, store)
+    assert job.state == State.FAILED
+    assert job.sentence.endswith("nothing half-done counts; try again when that is mended.")
+    assert scene.pulling == ""
+    assert scene.partials == set()
+    assert not Generation.objects.exists()
+    if step in STEPS[STEPS.index("backup_begin") :] and "backup_begin" in scene.asked:
+        assert "abort_backup" in scene.asked
+
+
+def test_a_freeze_without_an_answer_is_thawed(scene: Scene, vm: VM, store: Store) -> None:
+    scene.fails["backup_begin"] = TimedOut("libvirt did not answer.")
+    assert done(vm, store).state == State.FAILED
+    begun = scene.asked.index("backup_begin")
+    assert scene.asked[begun + 1 : begun + 3] == ["thaw", "abort_backup"]
+
+
+def test_scratch_that_runs_low_gives_up_for_the_guest(scene: Scene, vm: VM, store: Store) -> None:
+    def fill() -> None:
+        scene.available_bytes = 1 << 20
+
+    scene.during_copy = fill
+    job = done(vm, store)
+    assert job.state == State.FAILED
+    assert "ran low" in job.sentence
+    assert scene.pulling == ""
+
+
+def test_no_room_for_scratch_is_refused_before_it_starts(
+    scene: Scene, vm: VM, store: Store
+) -> None:
+    scene.available_bytes = 1 << 20
+    assert "too little room" in done(vm, store).sentence
+    assert "backup_begin" not in scene.asked
+
+
+def test_a_vm_that_starts_in_the_middle_wins(scene: Scene, vm: VM, store: Store) -> None:
+    scene.active = False
+
+    def start() -> None:
+        scene.active = True
+
+    scene.during_copy = start
+    job = done(vm, store)
+    assert job.state == State.FAILED
+    assert "was started while it was copied" in job.sentence
+    assert scene.partials == set()
+
+
+def test_a_busy_libvirt_is_refused(scene: Scene, vm: VM, store: Store) -> None:
+    scene.busy = True
+    assert "already at work on home" in done(vm, store).sentence
+    assert scene.partials == set()
+
+
+def test_cancelling_leaves_nothing(
+    scene: Scene, vm: VM, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("backups.services.meter.CHECK_SECONDS", 0)
+
+    def cancel() -> None:
+        ledger.ask_to_cancel(Job.objects.get())
+
+    scene.during_copy = cancel
+    assert done(vm, store).state == State.CANCELLED
+    assert scene.partials == set()
+    assert scene.pulling == ""
+
+
+def test_one_backup_of_a_vm_at_a_time(scene: Scene, vm: VM, store: Store) -> None:
+    ask_for_backup(vm, store)
+    with pytest.raises(Busy):
+        ask_for_backup(vm, store)
+
+
+def test_a_missing_vm_is_refused(scene: Scene, vm: VM, store: Store) -> None:
+    vm.missing_since = timezone.now()
+    with pytest.raises(Refusal, match="missing since"):
+        ask_for_backup(vm, store)
+    assert not Job.objects.exists()
+
+
+@pytest.mark.parametrize("step", ["mover.copy", "keeper.finish", "backup_begin"])
+def test_a_dead_worker_is_settled_by_asking(scene: Scene, vm: VM, store: Store, step: str) -> None:
+    """The worker dies where nothing can be cleaned up; the settling finds it all."""
+    job = ledger.claim(ask_for_backup(vm, store).pk, "worker")
+    assert job is not None
+    scene.fails = {step: KeyboardInterrupt(), "abort_backup": AdapterError("dead")}
+    scene.fails["keeper.drop"] = scene.fails["thaw"] = AdapterError("dead")
+    with pytest.raises((KeyboardInterrupt, work.Failed)):
+        back_up(work.Work(job))
+    scene.pulling, scene.fails, scene.asked = "ours", {}, []
+    job.refresh_from_db()
+    assert "nothing half-done counts" in settling.backup(job)
+    assert scene.pulling == ""
+    assert scene.partials == set()
+    if step == "backup_begin":
+        assert scene.asked[0] == "thaw"
+
+
+def test_a_worker_that_died_at_the_very_end_lost_nothing(
+    scene: Scene, vm: VM, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = ledger.claim(ask_for_backup(vm, store).pk, "worker")
+    assert job is not None
+
+    def killed(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(service, "index_generation", killed)
+    with pytest.raises(KeyboardInterrupt):
+        back_up(work.Work(job))
+    job.refresh_from_db()
+    assert "is complete" in settling.backup(job)
+    assert Generation.objects.get().vm == vm
+
+
+def test_a_host_that_does_not_answer_keeps_the_job_for_later(
+    scene: Scene, vm: VM, store: Store
+) -> None:
+    job = ledger.claim(ask_for_backup(vm, store).pk, "worker")
+    assert job is not None
+    work.Work(job).remember(
+        key="20261122T231500Z-abc123",
+        store=store.pk,
+        host=vm.host.pk,
+        vm_uuid=VM_UUID,
+        socket="/x",
+        scratch=[],
+    )
+    scene.fails["abort_backup"] = Unreachable("alpha does not answer.")
+    with pytest.raises(Unreachable):
+        settling.backup(job)
+
+
+def test_what_a_cut_host_kept_open_is_closed_when_it_is_back(
+    scene: Scene, vm: VM, store: Store
+) -> None:
+    gone = Unreachable("alpha does not answer.")
+    scene.fails = {"mover.copy": gone, "abort_backup": gone}
+    assert done(vm, store).state == State.FAILED
+    assert scene.pulling
+    settling.close_leftovers(timezone.now())
+    assert scene.pulling
+    scene.fails = {}
+    settling.close_leftovers(timezone.now())
+    assert scene.pulling == ""
+    scene.asked = []
+    settling.close_leftovers(timezone.now())
+    assert scene.asked == []
+
+
+@pytest.mark.parametrize("count", [1, 12])
+def test_coverage_costs_the_same_for_any_number(
+    scene: Scene, vm: VM, store: Store, count: int, django_assert_num_queries: Any
+) -> None:
+    done(vm, store)
+    now = timezone.now()
+    for number in range(count):
+        VirtualDisk.objects.create(
+            vm=vm, target=f"vd{number}x", source=f"/x{number}", first_seen_at=now, seen_at=now
+        )
+    with django_assert_num_queries(3):
+        assert len(coverage(now)) == count + 1
