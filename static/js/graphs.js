@@ -50,7 +50,7 @@
   function show(data) {
     step = data.step;
     const kind = JSON.stringify(data.charts.map((chart) => [chart.id, chart.series.map((line) => [line.label, Boolean(line.low)])]));
-    if (!data.charts.length) { shown = kind; plots = []; note("No values yet for this time. The first come within a minute."); return; }
+    if (!data.charts.length) { shown = kind; plots = []; note(box.dataset.empty); return; }
     if (kind !== shown) build(data);
     shown = kind;
     plots.forEach((plot, place) => refresh(plot, data.charts[place], data));

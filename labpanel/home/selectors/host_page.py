@@ -50,6 +50,11 @@ class HostPage:
     def sure(self) -> bool:
         return self.presence.state == "up"
 
+    @property
+    def silent(self) -> list[str]:
+        """Drives that gave no data: nothing good is said of them."""
+        return [each.state.disk.device for each in self.drives if each.state.level == "unknown"]
+
 
 def host_page(host: Host, now: datetime) -> HostPage:
     findings = open_findings(host)

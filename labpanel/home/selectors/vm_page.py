@@ -47,6 +47,12 @@ class VMPage:
         return self.presence.state == "up" and self.vm.missing_since is None
 
     @property
+    def newest(self) -> Generation | None:
+        """The newest copy that is whole as far as is known."""
+        whole = (each for each in self.generations if each.state == Generation.State.COMPLETE)
+        return next(whole, None)
+
+    @property
     def memory_used(self) -> float | None:
         return self.load.values.get("memory_used")
 

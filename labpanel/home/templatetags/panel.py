@@ -155,3 +155,15 @@ _LEVEL_WORDS = {"good": "well", "watch": "to be watched", "bad": "in trouble"}
 def level_words(level: str) -> str:
     """The state of a drive or a file system in plain words."""
     return _LEVEL_WORDS.get(level, "unknown")
+
+
+@register.filter
+def coded(text: str) -> SafeString:
+    """Sentences in which `commands` stand between back-ticks."""
+    parts = str(text).split("`")
+    if len(parts) % 2 == 0:
+        return format_html("{}", text)
+    pieces = (
+        (("<code>{}</code>" if place % 2 else "{}"), part) for place, part in enumerate(parts)
+    )
+    return SafeString("".join(format_html(shape, part) for shape, part in pieces))
