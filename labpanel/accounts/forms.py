@@ -8,6 +8,9 @@ from django.core.exceptions import ValidationError
 
 from labpanel.accounts.services import limit
 
+# What settings.AUTH_PASSWORD_VALIDATORS ask for, in one sentence.
+PASSWORD_HINT = "At least 10 characters; none of the common ones, and not like your name."
+
 if TYPE_CHECKING:  # generic in the stubs only
     CreationForm = BaseUserCreationForm[User]
 else:
@@ -29,6 +32,7 @@ class FirstAdminForm(CreationForm):
         self.fields["password2"].label = "The same password again"
         for name in ("username", "password2"):
             self.fields[name].help_text = ""
+        self.fields["password1"].help_text = PASSWORD_HINT
 
 
 class SignInForm(AuthenticationForm):
