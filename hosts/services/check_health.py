@@ -19,6 +19,7 @@ from labpanel.lib.shapes import Verdict
 KIND = "file-system"
 # A look fails now and then (a restart, a busy minute); one that keeps failing is a trouble.
 GRACE = timedelta(seconds=60)
+CLOCKS_AGREE = 30  # seconds
 Evidence = dict[str, Any]
 
 
@@ -43,12 +44,13 @@ def weigh(host: Host, answer: Evidence, now: datetime) -> None:
         probes[probe["mount_point"]].append(probe)
     mounts = {entry["mount_point"]: entry for entry in answer["mounts"]}
     before = readings.latest(host, ["mount", "probe"], now)
+    ahead = _clock_ahead(answer, now)
     points = {point: place for place, entry in mounts.items() for point in (place, *entry["also"])}
     touched = images.vms_by_mount(host, points)
     good = []
     for place, entry in mounts.items():
         counters = answer["ext4"].get(entry["device"]) if entry["fstype"] == "ext4" else None
-        seen = _seen(host, entry, counters, probes.get(place, []), before)
+        seen = _seen(host, entry, _counters(counters, ahead), probes.get(place, []), before)
         verdict = rule.judge(seen)
         if verdict.level in {"watch", "bad"}:
             _report(host, seen.mount, verdict, touched.get(place, ()), now)
@@ -62,7 +64,7 @@ def weigh(host: Host, answer: Evidence, now: datetime) -> None:
 def _seen(
     host: Host,
     entry: Evidence,
-    counters: Evidence | None,
+    counters: rule.Counters | None,
     probes: list[Evidence],
     before: dict[tuple[str, str], Reading],
 ) -> rule.Seen:
@@ -72,7 +74,7 @@ def _seen(
     )
     return rule.Seen(
         mount=mount,
-        counters=_counters(counters),
+        counters=counters,
         probes=tuple(
             rule.Probe(each["folder"], each["outcome"], each["error"], each["detail"])
             for each in probes
@@ -82,13 +84,21 @@ def _seen(
     )
 
 
-def _counters(values: Evidence | None) -> rule.Counters | None:
+def _clock_ahead(answer: Evidence, now: datetime) -> int:
+    """Seconds by which the host's clock is ahead of ours; 0 within what an answer's way takes."""
+    ahead = round(answer["now"] - now.timestamp())
+    return ahead if abs(ahead) > CLOCKS_AGREE else 0
+
+
+def _counters(values: Evidence | None, ahead: int) -> rule.Counters | None:
+    """ext4's account, its times in the panel's clock."""
     if values is None:
         return None
+    first, last = values.get("first_error_time", 0), values.get("last_error_time", 0)
     return rule.Counters(
         errors=values["errors_count"],
-        first_at=values.get("first_error_time", 0),
-        last_at=values.get("last_error_time", 0),
+        first_at=first - ahead if first else 0,
+        last_at=last - ahead if last else 0,
         function=str(values.get("first_error_func", "")),
         errcode=values.get("first_error_errcode", 0),
     )

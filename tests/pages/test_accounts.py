@@ -17,6 +17,7 @@ from django.utils import timezone
 
 from labpanel.accounts.models import FirstLink, SignInTry
 from labpanel.accounts.services import first_link, limit
+from labpanel.cli.management.commands.panel import run_verb
 
 pytestmark = pytest.mark.django_db
 
@@ -144,6 +145,20 @@ def test_the_link_leads_to_the_public_address() -> None:
         link = first_link.link()
     assert link is not None
     assert link.startswith("https://lab.example/first/")
+
+
+def test_the_command_prints_the_address_alone(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_verb("first-link", []) == 0
+    printed = capsys.readouterr().out
+    assert Client().get(path_of(printed.strip())).status_code == 200
+
+
+def test_the_command_refuses_once_there_is_an_account(
+    owner: User, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_verb("first-link", []) == 1
+    said = capsys.readouterr()
+    assert (said.out, len(said.err.splitlines())) == ("", 1)
 
 
 def test_sign_in_and_out(client: Client, owner: User) -> None:

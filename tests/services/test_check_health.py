@@ -7,6 +7,7 @@ from uuid import uuid4
 
 import pytest
 import time_machine
+from django.utils import timezone
 
 from hosts.models import VM, FileSystem, Finding, Host, PhysicalDisk, Reading, VirtualDisk
 from hosts.selectors import findings as selectors
@@ -42,7 +43,7 @@ class Ground:
         )
         self.vms = [self.add_vm(name) for name in ("home", "web")]
         self.options, self.counters, self.outcome = "rw", CALM, "ok"
-        self.mounted = True
+        self.mounted, self.clock_ahead = True, 0
         self.failure: AdapterError | None = None
         self.asked: list[list[str]] = []
         monkeypatch.setattr(canary, "look", self.answer)
@@ -71,7 +72,7 @@ class Ground:
         }
         probe = {"folder": PLACE, "outcome": self.outcome, "error": "", "detail": ""}
         return {
-            "now": 0.0,
+            "now": timezone.now().timestamp() + self.clock_ahead,
             "mounts": [entry] if self.mounted else [],
             "ext4": {"sdb1": self.counters},
             "probes": [{**probe, "mount_point": PLACE if self.mounted else ""}],
@@ -172,6 +173,15 @@ def test_a_kernel_that_only_shows_ro_after_it_was_rw(ground: Ground) -> None:
     ground.options, ground.outcome = "ro", "denied"
     ground.look(30)
     assert Finding.objects.get().severity == "bad"
+
+
+def test_a_host_whose_clock_is_wrong_is_told_in_our_time(ground: Ground) -> None:
+    ground.breaks()
+    ground.clock_ahead = 3600
+    began = int(BEGAN.timestamp()) + 3600
+    ground.counters = {**ERROR, "first_error_time": began, "last_error_time": began}
+    ground.look()
+    assert Finding.objects.get().sentence.endswith("since 02:14")
 
 
 def test_unmounted_with_images_is_a_trouble_until_it_is_back(ground: Ground) -> None:
