@@ -76,7 +76,7 @@ def proof(found: Generation) -> Proof:
         booted = "" if found.rehearsed_at else " It was never booted."
         return Proof("good", "This copy was read back, and it is whole.", text + booted)
     if found.hashed_at:
-        text = "Its files are as they were written; that they hold what the source held is not shown."
+        text = "Its files are as they were written; that they hold what was there is not shown."
         return Proof("watch", "Only the files of this copy were checked.", text)
     text = "A copy that nobody has read back is a hope. Reading takes about as long as making it."
     return Proof("watch", "This copy was never read back.", text)
