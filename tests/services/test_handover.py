@@ -189,6 +189,22 @@ def test_a_file_without_our_mark_is_never_removed(alpha: FakeEnd, beta: FakeEnd)
     assert beta.files[IMAGE] == "somebody else's"
 
 
+def test_a_domain_that_is_not_the_copy_is_left_alone(alpha: FakeEnd, beta: FakeEnd) -> None:
+    beta.domain, beta.files = OFF, {"/srv/images/elsewhere.qcow2": "somebody else's"}
+    assert resolve(alpha, beta).place == Place.SOURCE
+    assert beta.domain == OFF
+    assert "undefine" not in beta.did
+
+
+def test_what_cannot_be_tidied_up_is_said_and_the_vm_runs(alpha: FakeEnd, beta: FakeEnd) -> None:
+    alpha.domain = None
+    alpha.fails["aside"] = Unreachable("/srv/images is read-only.")
+    outcome = resolve(alpha, beta)
+    assert outcome.place == Place.DESTINATION
+    assert "could not be renamed on alpha: /srv/images is read-only." in outcome.sentence
+    assert beta.runs
+
+
 def test_finish_refuses_while_the_source_runs(alpha: FakeEnd, beta: FakeEnd) -> None:
     with pytest.raises(AdapterError, match="still runs on alpha"):
         handover.finish(ends(alpha, beta), HAND)

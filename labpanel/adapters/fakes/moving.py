@@ -84,6 +84,14 @@ class FakeEnd:
             "id": 7 if on else -1,
         }
 
+    def _move_facts(self) -> dict[str, Any]:
+        disks = "".join(
+            f"<disk type='file'><source file='{path}'/><target dev='vda'/></disk>"
+            for path, mark in self.files.items()
+            if mark
+        )
+        return {"xml": f"<domain><devices>{disks}</devices></domain>"}
+
     def _job_stats(self) -> dict[str, Any]:
         return {"type": 1, "data_total": 100, "data_remaining": 40} if self.job else {}
 

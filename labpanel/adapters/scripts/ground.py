@@ -153,8 +153,8 @@ def aside(paths: list[str], suffix: str) -> list[str]:
     renamed = []
     for path in paths:
         kept = f"{path}{suffix}"
-        if not Path(path).exists() and Path(kept).exists():
-            continue  # an earlier try got this far
+        if not Path(path).exists():
+            continue  # an earlier try got this far, or it never was
         os.link(path, kept, follow_symlinks=False)
         Path(path).unlink()
         renamed.append(kept)

@@ -142,7 +142,8 @@ def _asked(
         first = ground.look([], [*source.rooms, usual])
         paths = _paths(source, first.rooms, usual)
         folders = sorted({_folder(path) for path in paths.values()})
-        looked = ground.look(list(paths.values()), folders, needs.files, programs)
+        nvram = [needs.nvram] if needs.nvram and not source.now.active else []
+        looked = ground.look([*paths.values(), *nvram], folders, needs.files, programs)
     return Target(
         name=endpoint.name,
         root=looked.root,

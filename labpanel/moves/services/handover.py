@@ -5,10 +5,12 @@ from there. A source that does not answer proves nothing: then nothing is starte
 """
 
 import time
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any
 
+from labpanel.adapters import move_xml
 from labpanel.adapters.errors import AdapterError
 from labpanel.moves.services.ends import Ends, Seen
 
@@ -74,8 +76,10 @@ def resolve(ends: Ends, hand: Handover) -> Outcome:
         return _keep_source(ends, hand, source, there)
     if not there.known:
         return Outcome(Place.UNKNOWN, _nowhere(hand))
-    finish(ends, hand)
-    return Outcome(Place.DESTINATION, f"{hand.name} is on {hand.destination} now.")
+    notes = finish(ends, hand).notes
+    return Outcome(
+        Place.DESTINATION, " ".join([f"{hand.name} is on {hand.destination} now.", *notes])
+    )
 
 
 def _source_at_rest(ends: Ends, hand: Handover) -> Seen:
@@ -106,16 +110,33 @@ def _keep_source(ends: Ends, hand: Handover, source: Seen, there: Seen) -> Outco
 def clear_destination(ends: Ends, hand: Handover, there: Seen) -> None:
     """Remove the paused or shut-off copy and this move's own images, nothing else."""
     end = ends.destination
-    if there.active:
-        end.call("destroy", deadline=_DESTROY_SECONDS, uuid=hand.uuid)
-    if end.see(hand.uuid).known:
-        end.call("undefine", uuid=hand.uuid)
+    if there.known and _is_the_copy(ends, hand):
+        if there.active:
+            end.call("destroy", deadline=_DESTROY_SECONDS, uuid=hand.uuid)
+        if end.see(hand.uuid).known:
+            end.call("undefine", uuid=hand.uuid)
     end.ground.remove(hand.token, hand.made)
 
 
-def finish(ends: Ends, hand: Handover) -> float | None:
-    """The source has let go: run at the destination. Each step may be done twice. The moment in
-    which it ran again, on the monotonic clock, or None if it was not to run or ran already."""
+def _is_the_copy(ends: Ends, hand: Handover) -> bool:
+    """Whether the domain there lies on images that this move made."""
+    said = ends.destination.call("move_facts", uuid=hand.uuid)
+    sources = {disk.source for disk in move_xml.needs(said["xml"]).disks if disk.source}
+    return not sources or bool(sources & set(hand.made))
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """`resumed_at` is when it ran again, on the monotonic clock, None if it was not to run or ran
+    already. `notes` say what could not be tidied up."""
+
+    resumed_at: float | None
+    notes: tuple[str, ...] = ()
+
+
+def finish(ends: Ends, hand: Handover) -> Finished:
+    """The source has let go: run at the destination. Each step may be done twice. Raises an
+    AdapterError while it is not certain that it runs there."""
     source, destination = ends.source, ends.destination
     now = source.see(hand.uuid)
     if now.active:
@@ -126,11 +147,31 @@ def finish(ends: Ends, hand: Handover) -> float | None:
     if hand.runs and destination.see(hand.uuid).paused:
         destination.call("resume", uuid=hand.uuid)
         resumed = time.monotonic()
+    return Finished(resumed, tuple(_tidy(ends, hand)))
+
+
+def _tidy(ends: Ends, hand: Handover) -> Iterator[str]:
+    """What does not matter to where the VM is: it is tried, and said if it could not be done."""
+    destination, source = ends.destination, ends.source
+    steps: dict[str, Callable[[], Any]] = {
+        f"{hand.name} may not start with {hand.destination}": lambda: _set_autostart(ends, hand),
+        f"The old images could not be renamed on {hand.source}": lambda: source.ground.aside(
+            hand.left, hand.suffix
+        ),
+        "The new images keep the mark of this move": lambda: destination.ground.unmark(
+            hand.token, hand.made
+        ),
+    }
+    for trouble, step in steps.items():
+        try:
+            step()
+        except AdapterError as error:
+            yield f"{trouble}: {error.sentence}"
+
+
+def _set_autostart(ends: Ends, hand: Handover) -> None:
     if hand.autostart:
-        destination.call("set_autostart", uuid=hand.uuid, on=True)
-    source.ground.aside(hand.left, hand.suffix)
-    destination.ground.unmark(hand.token, hand.made)
-    return resumed
+        ends.destination.call("set_autostart", uuid=hand.uuid, on=True)
 
 
 def _source_silent(ends: Ends, hand: Handover, error: AdapterError) -> str:

@@ -69,7 +69,7 @@ def handover(found: Plan, now: datetime) -> Handover:
     """What is written down before anything is touched."""
     assert found.source is not None and found.chosen is not None
     facts, paths = found.source, found.chosen.target.paths
-    nvram = [facts.needs.nvram] if facts.needs.nvram and found.way == "cold" else []
+    nvram = [facts.needs.nvram] if facts.needs.nvram else []
     return Handover(
         uuid=found.vm_uuid,
         name=found.vm,
@@ -77,7 +77,11 @@ def handover(found: Plan, now: datetime) -> Handover:
         destination=found.chosen.target.name,
         token=secrets.token_hex(6),
         way=found.way,
-        made=[*(paths[disk.source] for disk in found.disks), *nvram],
+        # A live migration carries the NVRAM's content itself; libvirt makes the file.
+        made=[
+            *(paths[disk.source] for disk in found.disks),
+            *(nvram if found.way == "cold" else ()),
+        ],
         left=[*(disk.source for disk in found.disks), *nvram],
         suffix=f".moved-{now:%Y%m%dT%H%M%SZ}",
         runs=facts.now.active and facts.now.state != VM.State.PAUSED,

@@ -21,7 +21,7 @@ def move_cold(work: Work, plan: Plan, ends: Ends, hand: Handover) -> dict[str, A
         make_images(plan, ends, hand)
         _copy_all(work, plan, ends, hand)
         _copy_nvram(plan, ends, hand)
-        _switch(plan, ends, hand)
+        _switch(work, plan, ends, hand)
     except (AdapterError, Failed, Cancelled) as trouble:
         if not isinstance(trouble, Cancelled):
             work.line(trouble.sentence)
@@ -116,7 +116,7 @@ def _copy_nvram(plan: Plan, ends: Ends, hand: Handover) -> None:
             raise Failed(f"The copy of {path} is not what was read on {hand.source}.")
 
 
-def _switch(plan: Plan, ends: Ends, hand: Handover) -> None:
+def _switch(work: Work, plan: Plan, ends: Ends, hand: Handover) -> None:
     """Define there, forget here; a VM that somebody started meanwhile stays."""
     assert plan.chosen is not None and plan.source is not None
     xml = plan.source.said["inactive_xml"]
@@ -129,4 +129,5 @@ def _switch(plan: Plan, ends: Ends, hand: Handover) -> None:
     if ends.source.see(hand.uuid).known:  # started just now: it runs on, without a definition
         ends.source.call("define", xml=xml, deadline=30)
         raise Failed(f"{hand.name} was started while it was copied.")
-    finish(ends, hand)
+    for note in finish(ends, hand).notes:
+        work.line(note)

@@ -31,10 +31,12 @@ def move_live(work: Work, plan: Plan, ends: Ends, hand: Handover) -> dict[str, A
     try:
         make_images(plan, ends, hand)
         suspended_at = _migrate(work, plan, ends, hand)
+        finished = finish(ends, hand)
     except (AdapterError, Failed, Cancelled) as trouble:
         return _after_trouble(work, ends, hand, trouble)
-    resumed_at = finish(ends, hand)
-    return {"downtime_ms": _downtime(suspended_at, resumed_at), "verified": False}
+    for note in finished.notes:
+        work.line(note)
+    return {"downtime_ms": _downtime(suspended_at, finished.resumed_at), "verified": False}
 
 
 def make_images(plan: Plan, ends: Ends, hand: Handover) -> None:
