@@ -9,9 +9,7 @@ from django.core.exceptions import ValidationError
 from labpanel.accounts.services import limit
 
 # What settings.AUTH_PASSWORD_VALIDATORS ask for, in one sentence.
-PASSWORD_HINT = (  # noqa: S105 - a hint, not a password
-    "At least 10 characters; none of the common ones, and not like your name."
-)
+PASSWORD_HINT = "At least 10 characters; none of the common ones, and not like your name."  # noqa: S105
 
 if TYPE_CHECKING:  # generic in the stubs only
     CreationForm = BaseUserCreationForm[User]
