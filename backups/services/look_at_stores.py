@@ -68,11 +68,13 @@ def sweep(keeper: Keeper, partials: list[dict[str, str]]) -> None:
 def take_in(store: Store, entries: list[dict[str, Any]]) -> None:
     """Index what lies there, and mark what lay there and is gone."""
     for entry in entries:
-        if "manifest" in entry:
+        try:
             index_generation(store, entry["manifest"], entry.get("damage", ""))
-        else:
+        except (LookupError, TypeError, ValueError) as error:
+            # Unreadable, or written by something else: it harms no other generation.
+            damage = entry.get("damage") or f"manifest.json makes no sense: {error!r}"
             Generation.objects.filter(key=entry["key"]).update(
-                state=Generation.State.DAMAGED, damage=entry["damage"]
+                state=Generation.State.DAMAGED, damage=damage
             )
     keys = [entry["key"] for entry in entries]
     store.generations.exclude(key__in=keys).update(

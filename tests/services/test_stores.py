@@ -1,0 +1,295 @@
+"""Stores: what is refused when one is added, and what a look at them brings to light."""
+
+import json
+import uuid
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.test import Client
+from django.utils import timezone
+
+from backups.models import Generation, GenerationDisk, Store
+from backups.selectors.stores import store_for, store_list
+from backups.services import add_store as adding
+from backups.services import look_at_stores as looking
+from backups.services.restore import ask_for_restore
+from backups.services.verify import ask_for_verify
+from hosts.models import VM, FileSystem, Host, VirtualDisk
+from labpanel.adapters.errors import AdapterError, Unreachable
+from labpanel.adapters.script_session import ScriptRefused
+from labpanel.jobs.models import Job
+from labpanel.lib.refusal import Refusal
+
+KEY = "20261122T231500Z-abc123"
+VM_UUID = "11111111-2222-4333-8444-555555555555"
+
+
+class Keeping:
+    """A Keeper whose store is in memory."""
+
+    def __init__(self) -> None:
+        self.store_id = str(uuid.uuid4())
+        self.fails: AdapterError | None = None
+        self.generations: list[dict[str, Any]] = []
+        self.partials: list[dict[str, str]] = []
+        self.dropped: list[str] = []
+
+    def __call__(self, *_: Any) -> "Keeping":
+        return self
+
+    def __enter__(self) -> "Keeping":
+        if self.fails:
+            raise self.fails
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Nothing is held."""
+
+    def init(self, *, take_over: bool = False) -> dict[str, Any]:
+        return {"store_id": self.store_id}
+
+    def look(self) -> dict[str, Any]:
+        return {
+            "path": "/srv/store",
+            "size_bytes": 100,
+            "available_bytes": 60,
+            "generations": self.generations,
+            "partials": self.partials,
+        }
+
+    def drop(self, vm_uuid: str, key: str) -> bool:
+        self.dropped.append(key)
+        return True
+
+
+@pytest.fixture
+def keeping(monkeypatch: pytest.MonkeyPatch) -> Keeping:
+    made = Keeping()
+    for module in (adding, looking):
+        monkeypatch.setattr(module, "Keeper", made)
+    return made
+
+
+@pytest.fixture
+def beta(db: None) -> Host:
+    return Host.objects.create(name="beta", target="root@beta", seen_at=timezone.now())
+
+
+@pytest.fixture
+def store(keeping: Keeping, beta: Host) -> Store:
+    return adding.add_store("far", beta, "/srv/store/")
+
+
+def manifest(key: str = KEY) -> dict[str, Any]:
+    disk = {
+        "target": "vda",
+        "source": "/srv/images/home.qcow2",
+        "source_format": "qcow2",
+        "mode": "full",
+        "virtual_bytes": 8,
+        "read_bytes": 8,
+        "copied_bytes": 8,
+        "file_bytes": 4,
+        "seconds": 1.0,
+        "file": "vda.qcow2",
+    }
+    return {
+        "generation": key,
+        "vm": {"uuid": VM_UUID, "name": "home"},
+        "host": "alpha",
+        "taken_at": "2026-11-22T23:15:00+00:00",
+        "consistency": "quiesced",
+        "files": {},
+        "disks": [disk],
+    }
+
+
+def test_a_store_is_written_down_with_its_room(store: Store) -> None:
+    row = store_list()[0].as_json()
+    assert (row["name"], row["host"], row["path"]) == ("far", "beta", "/srv/store")
+    assert (row["state"], row["available_bytes"], row["generations"]) == ("good", 60, 0)
+
+
+@pytest.mark.parametrize(
+    ("name", "path", "word"),
+    [
+        ("far", "/srv/other", "already is a store far"),
+        ("../far", "/srv/other", "no name for a store"),
+        ("", "/srv/other", "no name for a store"),
+        ("second", "/srv/store", "already is a store"),
+    ],
+)
+def test_what_is_refused_changes_nothing(
+    keeping: Keeping, store: Store, beta: Host, name: str, path: str, word: str
+) -> None:
+    keeping.store_id = str(uuid.uuid4())
+    with pytest.raises(Refusal, match=word):
+        adding.add_store(name, beta, path)
+    assert Store.objects.count() == 1
+
+
+@pytest.mark.parametrize("code", ["missing", "foreign", "full", "not-writable"])
+def test_the_keepers_no_is_passed_on_with_the_place(
+    keeping: Keeping, beta: Host, code: str
+) -> None:
+    keeping.fails = ScriptRefused(code, "/srv/x is no good.")
+    with pytest.raises(Refusal, match=r"On beta: /srv/x is no good\. ") as refused:
+        adding.add_store("far", beta, "/srv/x")
+    assert refused.value.status == 409
+    assert not Store.objects.exists()
+
+
+def test_generations_are_taken_in_once_and_followed(keeping: Keeping, store: Store) -> None:
+    keeping.generations = [{"key": KEY, "vm_uuid": VM_UUID, "manifest": manifest()}]
+    for _ in range(2):
+        looking.look_at(store)
+    generation = Generation.objects.get()
+    assert (generation.state, GenerationDisk.objects.count()) == ("complete", 1)
+    keeping.generations[0]["damage"] = "vda.qcow2 is gone"
+    looking.look_at(store)
+    generation.refresh_from_db()
+    assert (generation.state, generation.damage) == ("damaged", "vda.qcow2 is gone")
+    keeping.generations = []
+    looking.look_at(store)
+    generation.refresh_from_db()
+    assert generation.state == "missing"
+
+
+def test_a_manifest_that_makes_no_sense_harms_nothing_else(keeping: Keeping, store: Store) -> None:
+    broken = manifest("20261122T231600Z-abc123")
+    del broken["vm"]
+    keeping.generations = [
+        {"key": "20261122T231600Z-abc123", "vm_uuid": VM_UUID, "manifest": broken},
+        {"key": KEY, "vm_uuid": VM_UUID, "manifest": manifest()},
+    ]
+    looking.look_at(store)
+    assert [generation.key for generation in Generation.objects.all()] == [KEY]
+
+
+def test_a_store_that_does_not_answer_keeps_its_last_word(keeping: Keeping, store: Store) -> None:
+    keeping.fails = Unreachable("beta does not answer over SSH.")
+    looking.look_at(store)
+    row = store_list()[0]
+    assert (row.state, row.error) == ("failing", "beta does not answer over SSH.")
+    assert row.available_bytes == 60
+
+
+def test_only_half_done_generations_of_ended_jobs_are_swept(keeping: Keeping, store: Store) -> None:
+    Job.objects.create(kind="backup", title="t", state="running", state_data={"key": "at-work"})
+    Job.objects.create(kind="backup", title="t", state="failed", state_data={"key": "ended"})
+    keeping.partials = [{"key": key, "vm_uuid": VM_UUID} for key in ("at-work", "ended")]
+    looking.look_at(store)
+    assert keeping.dropped == ["ended"]
+
+
+def test_a_store_on_the_images_own_file_system_is_shown_as_that(
+    keeping: Keeping, beta: Host
+) -> None:
+    now = timezone.now()
+    place = FileSystem.objects.create(
+        host=beta, mount_point="/srv", source="/dev/sda1", fstype="ext4", seen_at=now
+    )
+    vm = VM.objects.create(uuid=VM_UUID, name="home", host=beta, first_seen_at=now, seen_at=now)
+    VirtualDisk.objects.create(
+        vm=vm, target="vda", source="/srv/h", file_system=place, first_seen_at=now, seen_at=now
+    )
+    adding.add_store("beside", beta, "/srv/store")
+    assert store_list()[0].protects_itself == ["beta"]
+
+
+def test_the_store_away_from_the_host_is_chosen(keeping: Keeping, store: Store, beta: Host) -> None:
+    now = timezone.now()
+    vm = VM.objects.create(uuid=VM_UUID, name="home", host=beta, first_seen_at=now, seen_at=now)
+    keeping.store_id = str(uuid.uuid4())
+    local = adding.add_store("panel", None, "/srv/panel")
+    assert store_for(vm) == local
+    Store.objects.filter(pk=local.pk).update(error="gone")
+    assert store_for(vm) == store
+
+
+@pytest.fixture
+def generation(keeping: Keeping, store: Store) -> Generation:
+    keeping.generations = [{"key": KEY, "vm_uuid": VM_UUID, "manifest": manifest()}]
+    looking.look_at(store)
+    return Generation.objects.get()
+
+
+def test_a_restore_beside_the_living_original_is_a_copy(generation: Generation, beta: Host) -> None:
+    now = timezone.now()
+    VM.objects.create(uuid=VM_UUID, name="home", host=beta, first_seen_at=now, seen_at=now)
+    job = ask_for_restore(generation, beta)
+    assert job.parameters["name"] == "home-restored"
+    assert job.parameters["is_copy"] is True
+    assert job.parameters["uuid"] != VM_UUID
+
+
+def test_a_restore_of_a_lost_vm_is_that_vm(generation: Generation, beta: Host) -> None:
+    job = ask_for_restore(generation, beta)
+    assert (job.parameters["name"], job.parameters["uuid"]) == ("home", VM_UUID)
+
+
+def test_what_cannot_be_restored_or_verified_is_refused(generation: Generation, beta: Host) -> None:
+    with pytest.raises(Refusal, match="slash"):
+        ask_for_restore(generation, beta, name="../x")
+    with pytest.raises(Refusal, match="absolute"):
+        ask_for_restore(generation, beta, path="srv")
+    with pytest.raises(Refusal, match="level"):
+        ask_for_verify(generation, 3)
+    generation.state, generation.damage = "damaged", "vda.qcow2 is gone"
+    with pytest.raises(Refusal, match=r"vda\.qcow2 is gone"):
+        ask_for_restore(generation, beta)
+    assert not Job.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("address", "body", "status", "word"),
+    [
+        ("stores", {"name": "x"}, 400, "'path' is missing"),
+        ("stores", {"name": 5, "path": "/x"}, 400, "must be text"),
+        ("stores", {"name": "x", "path": "/x", "colour": 1}, 400, "colour"),
+        ("stores", {"name": "far", "path": "/x"}, 409, "already is a store"),
+        ("stores", {"name": "x", "path": "/x", "host": "gamma"}, 404, "gamma"),
+        ("backups", {"vm": "nobody"}, 404, "nobody"),
+        (f"generations/{KEY}/verify", {"level": 7}, 400, "level"),
+        ("generations/20300101/verify", {}, 404, "no generation"),
+        (f"generations/{KEY}/restore", {"to": "gamma"}, 404, "gamma"),
+        (f"generations/{KEY}/restore", {"to": "beta", "start": "yes"}, 400, "true or false"),
+    ],
+)
+def test_the_api_refuses_in_one_sentence(
+    generation: Generation,
+    signed_in: Client,
+    address: str,
+    body: dict[str, Any],
+    status: int,
+    word: str,
+) -> None:
+    answer = signed_in.post(f"/api/v1/{address}", json.dumps(body), content_type="application/json")
+    assert answer.status_code == status
+    assert word in answer.json()["error"]
+    assert not Job.objects.exists()
+
+
+def test_the_api_shows_and_opens_jobs(
+    generation: Generation, signed_in: Client, owner: User, beta: Host
+) -> None:
+    assert signed_in.get("/api/v1/generations").json()[0]["generation"] == KEY
+    assert signed_in.get(f"/api/v1/generations/{KEY}").json()["vm"] == "home"
+    assert signed_in.get("/api/v1/coverage").json() == []
+    assert signed_in.get("/api/v1/stores").json()[0]["generations"] == 1
+    opened = signed_in.post(
+        f"/api/v1/generations/{KEY}/verify", "{}", content_type="application/json"
+    )
+    assert opened.status_code == 202
+    job = Job.objects.get(pk=opened.json()["job"])
+    assert (job.kind, job.asked_by, job.parameters["level"]) == ("verify", owner.username, 2)
+    again = signed_in.post(
+        f"/api/v1/generations/{KEY}/verify", "{}", content_type="application/json"
+    )
+    assert again.status_code == 409
+
+
+def test_the_api_is_behind_the_sign_in(generation: Generation, client: Client) -> None:
+    for address in ("coverage", "stores", "generations"):
+        assert client.get(f"/api/v1/{address}").status_code == 401
