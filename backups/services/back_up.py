@@ -5,6 +5,7 @@ What a settling needs is written down before the step that makes it needed: see 
 
 import contextlib
 import secrets
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -74,6 +75,16 @@ def _sentence(generation: Generation) -> str:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Hands:
+    """What works for one backup: three programs on two machines, and libvirt."""
+
+    mover: Mover
+    images: ImageHost
+    keeper: Keeper
+    hypervisor: Hypervisor
+
+
 class Run:
     """One backup under way: the machines, and what stands open until the end."""
 
@@ -90,20 +101,27 @@ class Run:
     def do(self) -> dict[str, Any]:
         """From the first look to the finished manifest."""
         enter = self.stack.enter_context
-        hypervisor = enter(opened(self.vm.host.endpoint()))
+        # Programs start on both machines while libvirt is asked.
+        store_id = str(self.store.store_id)
+        hands = Hands(
+            enter(Mover(self.source)),
+            enter(ImageHost(self.source)),
+            enter(Keeper(self.there, self.store.path, panel_id(), store_id)),
+            enter(opened(self.vm.host.endpoint())),
+        )
+        keeper, images, hypervisor = hands.keeper, hands.images, hands.hypervisor
         leave_out = excluded_targets(self.vm, timezone.now())
         facts = reading.facts_of(hypervisor, str(self.vm.uuid), leave_out)
-        images = enter(ImageHost(self.source))
-        keeper = enter(Keeper(self.there, self.store.path, panel_id(), str(self.store.store_id)))
         sizes = facts.sized(hypervisor, images)
         self.work.line(f"{len(sizes)} disks, {sum(sizes.values()) >> 20} MiB in all.")
         asked = [{"target": key, "virtual_bytes": value} for key, value in sizes.items()]
+        hands.mover.ready()
         with self._partial(keeper):
             files = keeper.begin(facts.uuid, self.key, asked)
             with reading.opened_disks(self.work, hypervisor, images, facts, self.tag) as disks:
                 self.work.line(_how(disks))
-                moved = self._copy_all(keeper, images, hypervisor, facts, disks, files, sizes)
-            return self._finish(keeper, images, facts, disks, moved)
+                moved = self._copy_all(hands, facts, disks, files, sizes)
+            return self._finish(hands, facts, disks, moved)
 
     @contextlib.contextmanager
     def _partial(self, keeper: Keeper) -> Any:
@@ -118,25 +136,23 @@ class Run:
 
     def _copy_all(
         self,
-        keeper: Keeper,
-        images: ImageHost,
-        hypervisor: Hypervisor,
+        hands: Hands,
         facts: reading.Facts,
         disks: reading.Opened,
         files: dict[str, str],
         sizes: dict[str, int],
     ) -> dict[str, Moved]:
-        mover = self.stack.enter_context(Mover(self.source))
         meter = Meter(self.work, sizes, "copying")
         meter.watch(disks.floor, f"{self.vm.name}'s scratch space on {self.vm.host.name}")
         if not facts.active:
-            meter.also(lambda: reading.still_off(hypervisor, facts))
+            meter.also(lambda: reading.still_off(hands.hypervisor, facts))
+        keeper, images = hands.keeper, hands.images
         moved = {}
         for target, source in disks.exports.items():
             stored = keeper.serve_bytes(target, files[target])
             with relayed(self.there, self.source, stored, images.sockets()) as near:
                 packing = images.serve_compressing(target, near, target)
-                moved[target] = mover.copy(
+                moved[target] = hands.mover.copy(
                     source, Export(packing, target), watch=disks.watch, told=meter.of(target)
                 )
                 images.stop(packing)
@@ -145,8 +161,7 @@ class Run:
 
     def _finish(
         self,
-        keeper: Keeper,
-        images: ImageHost,
+        hands: Hands,
         facts: reading.Facts,
         disks: reading.Opened,
         moved: dict[str, Moved],
@@ -155,7 +170,7 @@ class Run:
         entries = []
         for disk in facts.disks:
             done = moved[disk.target]
-            digests = keeper.put_digests(
+            digests = hands.keeper.put_digests(
                 uuid, self.key, disk.target, done.virtual_bytes, done.digests
             )
             entries.append(
@@ -181,9 +196,9 @@ class Run:
             "RECOVER.txt": recover_text.write(manifest),
         }
         nvram = backup_xml.nvram_path(facts.xml)
-        if nvram and images.existing([nvram]):
-            texts["nvram.fd"] = f"hex:{images.read_file(nvram)}"
-        return keeper.finish(uuid, self.key, manifest, texts)
+        if nvram and hands.images.existing([nvram]):
+            texts["nvram.fd"] = f"hex:{hands.images.read_file(nvram)}"
+        return hands.keeper.finish(uuid, self.key, manifest, texts)
 
     def _manifest(
         self, facts: reading.Facts, disks: reading.Opened, entries: list[dict[str, Any]]

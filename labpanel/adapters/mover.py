@@ -9,6 +9,7 @@ from labpanel.adapters.script_session import MOVER, Session
 
 # The script itself gives up after 60 s in which nothing moved; it reports twice a second.
 SILENT = 75
+READY = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +56,10 @@ class Mover:
 
     def __exit__(self, *_: object) -> None:
         self._session.close()
+
+    def ready(self) -> None:
+        """Raises Missing if the machine lacks python3-libnbd, before anything is begun."""
+        self._session.call("ready", deadline=READY)
 
     def copy(
         self, source: Export, target: Export, *, watch: str, told: Callable[[Tick], None]

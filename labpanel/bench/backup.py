@@ -34,7 +34,7 @@ from labpanel.jobs.states import State
 from labpanel.lib.shapes import PANEL, Endpoint
 
 SCRATCH = True
-ROUNDS = 5
+ROUNDS = 3
 BAR = 1.0
 SIZE_MIB = 1536
 IMAGE = "/srv/images/bench.raw"

@@ -56,9 +56,7 @@ def test_any_content_arrives_as_it_was(
     assert identical(source, target)
     content = source.read_bytes()
     blocks = [content[at : at + BLOCK] for at in range(0, len(content), BLOCK)]
-    expected = [
-        hashlib.blake2b(block, digest_size=16).digest() if any(block) else ZERO for block in blocks
-    ]
+    expected = [hashlib.sha256(block).digest()[:16] if any(block) else ZERO for block in blocks]
     assert digests_of(moved) == expected
     assert moved.written_bytes == sum(len(block) for block in blocks if any(block))
 

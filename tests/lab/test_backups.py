@@ -20,7 +20,7 @@ pytestmark = pytest.mark.lab
 Eventually = Callable[..., Any]
 STORE = "/srv/store"
 BIG = "/srv/images/big.raw"
-BIG_MIB = 700
+BIG_MIB = 1500
 
 
 def vm_of(panel: Panel, name: str, host: str = "") -> dict[str, Any] | None:

@@ -130,9 +130,10 @@ def test_a_vm_that_is_off_is_read_by_qemu_nbd(scene: Scene, vm: VM, store: Store
 STEPS = (
     "backup_facts",
     "block_info",
+    "mover.ready",
+    "keeper.begin",
     "images.domain_folder",
     "backup_begin",
-    "keeper.begin",
     "keeper.serve_bytes",
     "relay",
     "images.serve_compressing",

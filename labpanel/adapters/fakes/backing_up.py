@@ -146,6 +146,9 @@ class FakeMover(_Fake):
     def __init__(self, scene: Scene) -> None:
         self._scene = scene
 
+    def ready(self) -> None:
+        self._scene.say("mover.ready")
+
     def copy(
         self, source: Export, target: Export, *, watch: str, told: Callable[[Tick], None]
     ) -> Moved:

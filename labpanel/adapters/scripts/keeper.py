@@ -191,7 +191,7 @@ def put_digests(
     path = home(store, vm_uuid, key, partial=True) / f"{_target(target)}.digests"
     header = {
         "format": "labpanel digests 1",
-        "digest": "blake2b-128, zeros for a block of zeros",
+        "digest": "the first 16 bytes of SHA-256, zeros for a block of zeros",
         "block_bytes": 262144,
         "virtual_bytes": virtual_bytes,
     }

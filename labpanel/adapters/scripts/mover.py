@@ -4,8 +4,9 @@ Runs where the data is: on the source host of a backup, on the store's machine o
 or a restore. Needs the distribution's python3-libnbd. libnbd and hashlib work outside of Python's
 lock, so a few threads, each with connections of its own, keep both sides and all cores busy.
 
-A block is BLOCK bytes (the last one may be shorter). Its digest is BLAKE2b-128; ZERO stands for a
-block of zeros, which is neither sent nor, where the allocation map says so, read.
+A block is BLOCK bytes (the last one may be shorter). Its digest is the beginning of its SHA-256,
+for which CPUs have instructions (1.7 GB/s a core against BLAKE2b's 0.7); ZERO stands for a block
+of zeros, which is neither sent nor, where the allocation map says so, read.
 """
 
 import base64
@@ -161,7 +162,7 @@ def one_block(copy: Copy, block: int, source: Any, target: Any) -> None:
 def digest_of(data: bytes) -> bytes:
     if data == _nothing or (len(data) < BLOCK and not any(data)):
         return ZERO
-    return hashlib.blake2b(data, digest_size=DIGEST_BYTES).digest()
+    return hashlib.sha256(data).digest()[:DIGEST_BYTES]
 
 
 def expected_of(copy: Copy, block: int) -> bytes:
@@ -293,7 +294,7 @@ def one_disk(
         "written_bytes": copy.written_bytes,
         "seconds": seconds,
         "bad": ranges(copy.bad),
-        "root": hashlib.blake2b(copy.digests, digest_size=DIGEST_BYTES).hexdigest(),
+        "root": hashlib.sha256(copy.digests).hexdigest(),
     }
     if send_digests:
         packed = zlib.compress(bytes(copy.digests), 1)
@@ -302,4 +303,4 @@ def one_disk(
 
 
 def main() -> None:
-    serve({"disk": one_disk})
+    serve({"ready": lambda: True, "disk": one_disk})
