@@ -60,7 +60,9 @@ def record(
 ) -> bool:
     """Write a good answer down in one transaction; True when something changed."""
     with transaction.atomic():
-        Host.objects.select_for_update().get(pk=host.pk)  # one inventory at a time
+        last = Host.objects.select_for_update().get(pk=host.pk).libvirt_seen_at
+        if last is not None and last > now:
+            return False  # somebody asked after us and was quicker: what they saw is newer
         changed = _save_host(host, versions, now)
         seen = []
         for report in reports:

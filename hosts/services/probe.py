@@ -88,8 +88,8 @@ def _save_drive(host: Host, drive: Drive, now: datetime) -> PhysicalDisk:
         key=drive.key[:128],
         defaults={
             "device": f"/dev/{drive.name}",
-            "model": drive.model,
-            "serial": drive.serial,
+            "model": drive.model[:128],
+            "serial": drive.serial[:128],
             "size_bytes": drive.size_bytes,
             "rotational": drive.rotational,
             "seen_at": now,

@@ -238,18 +238,25 @@ def close_pipes(process: subprocess.Popen[bytes]) -> None:
 
 
 def end(process: subprocess.Popen[bytes], grace: float = 2) -> None:
-    """End a process that `start` made, with its group; by id, never by name."""
+    """End a process that `start` made, with its group; by id, never by name.
+
+    The leader is reaped last: until then its group's id cannot be anybody else's.
+    """
     if process.poll() is not None:
         return
-    for sign in (signal.SIGTERM, signal.SIGKILL):
-        try:
-            os.killpg(process.pid, sign)
-        except ProcessLookupError:
-            break
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGTERM)
         until = time.monotonic() + grace
-        while process.poll() is None and time.monotonic() < until:
+        while not _has_ended(process.pid) and time.monotonic() < until:
             time.sleep(0.02)
-        if process.poll() is not None:
-            break
+        os.killpg(process.pid, signal.SIGKILL)  # whoever of the group is left
     with contextlib.suppress(subprocess.TimeoutExpired):  # it dies when the kernel lets it
         process.wait(timeout=grace)
+
+
+def _has_ended(pid: int) -> bool:
+    """Whether a child has ended, without reaping it (waitid(2), WNOWAIT)."""
+    try:
+        return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT | os.WNOHANG) is not None
+    except ChildProcessError:
+        return True

@@ -7,6 +7,7 @@ from hosts.models import VM, VirtualDisk
 from hosts.selectors.lists import vm_list
 from hosts.services import inventory_disks
 from hosts.services.forget_vm import forget
+from hosts.services.inventory import take_inventory
 from labpanel.adapters import qemu_img
 from labpanel.adapters.errors import TimedOut, Unreachable
 from labpanel.adapters.qemu_img import Image
@@ -177,3 +178,11 @@ def test_xml_that_makes_no_sense_loses_no_vm(ground: Ground) -> None:
     ground.look(ground.alpha, LATER)
     vm = VM.objects.get()
     assert (vm.missing_since, vm.disks.get().missing_since) == (None, None)
+
+
+def test_an_older_answer_that_comes_late_changes_nothing(ground: Ground) -> None:
+    ground.libvirt.put("alpha", HOME, "home")
+    ground.look(ground.alpha, LATER)
+    ground.libvirt.put("alpha", HOME, "home", "shut off")
+    take_inventory(ground.alpha, NOW)
+    assert VM.objects.get().state == "running"
