@@ -16,6 +16,7 @@ from labpanel.jobs.states import State
 from labpanel.lib.refusal import Refusal
 from labpanel.moves.services import ends as both
 from labpanel.moves.services import facts, move, move_live, settle
+from labpanel.moves.services.handover import Finished, finish
 from tests.services.moved import IMAGE, Stage, make_stage
 
 SILENT = Unreachable("It does not answer.")
@@ -35,11 +36,11 @@ def stage(db: None, monkeypatch: pytest.MonkeyPatch) -> Stage:
 def migrates(monkeypatch: pytest.MonkeyPatch, effect: Any) -> None:
     """Let libvirt's call do `effect(source, destination)` and then fail if that is an error."""
 
-    def migrate(_: Any, __: Any, ends: Any, ___: Any) -> float | None:
+    def migrate(_: Any, __: Any, ends: Any, hand: Any) -> tuple[float | None, Finished]:
         error = effect(ends.source.libvirt, ends.destination.libvirt)
         if error is not None:
             raise error
-        return 1.0
+        return 1.0, finish(ends, hand)
 
     monkeypatch.setattr(move_live, "_migrate", migrate)
 

@@ -13,7 +13,7 @@ from labpanel.adapters.hypervisor import Hypervisor
 from labpanel.jobs.work import Cancelled, Failed, Work
 from labpanel.lib.shapes import Progress
 from labpanel.moves.services.ends import Ends
-from labpanel.moves.services.handover import Handover, Outcome, Place, finish, resolve
+from labpanel.moves.services.handover import Finished, Handover, Outcome, Place, finish, resolve
 from labpanel.moves.services.plan import Plan
 
 POLL_SECONDS = 0.5
@@ -30,8 +30,7 @@ def move_live(work: Work, plan: Plan, ends: Ends, hand: Handover) -> dict[str, A
     assert plan.source is not None
     try:
         make_images(plan, ends, hand)
-        suspended_at = _migrate(work, plan, ends, hand)
-        finished = finish(ends, hand)
+        suspended_at, finished = _migrate(work, plan, ends, hand)
     except (AdapterError, Failed, Cancelled) as trouble:
         return _after_trouble(work, ends, hand, trouble)
     for note in finished.notes:
@@ -82,8 +81,9 @@ def settled(work: Work, ends: Ends, hand: Handover) -> Outcome:
     return outcome
 
 
-def _migrate(work: Work, plan: Plan, ends: Ends, hand: Handover) -> float | None:
-    """Run libvirt's call in a child of its own and mind it; the moment the source stopped."""
+def _migrate(work: Work, plan: Plan, ends: Ends, hand: Handover) -> tuple[float | None, Finished]:
+    """Run libvirt's call in a child of its own, mind it, and let the destination run before
+    anything is put away: the VM stands still. The moment the source stopped, and how it ended."""
     assert plan.source is not None and plan.chosen is not None
     said, paths = plan.source.said, plan.chosen.target.paths
     empty = {disk.target for disk in plan.needs.media if disk.source in plan.chosen.target.missing}
@@ -100,7 +100,7 @@ def _migrate(work: Work, plan: Plan, ends: Ends, hand: Handover) -> float | None
         ) as call,
     ):
         _mind(work, ends, hand, call)
-        return call.result()
+        return call.result(), finish(ends, hand)
 
 
 @dataclass(slots=True)
@@ -146,6 +146,8 @@ def _mind(work: Work, ends: Ends, hand: Handover, call: Call) -> None:
     meter = _Meter()
     while call.thread.is_alive():
         call.thread.join(POLL_SECONDS)
+        if not call.thread.is_alive():
+            return
         try:
             work.check()
         except Cancelled:
