@@ -31,8 +31,9 @@ Week = dict[type[Sample], list[bytes]]
 def fill(end: int) -> int:
     """Give every subject a year of samples up to `end`. Returns the number of values."""
     chance = random.Random(7)  # noqa: S311 - the same history at every run
-    weeks = {kind: [_week(kind, chance) for _ in range(FLAVOURS)] for kind in LAYOUTS}
     subjects = list(Subject.objects.all())
+    kinds = sorted({subject.kind for subject in subjects})
+    weeks = {kind: [_week(kind, chance) for _ in range(FLAVOURS)] for kind in kinds}
     lives = [(s.pk, weeks[s.kind][s.pk % FLAVOURS]) for s in subjects]
     values = 0
     for tier in TIERS:
