@@ -7,6 +7,8 @@ class Tools(Protocol):
     """As labpanel.adapters.host_facts.Tools gives them."""
 
     @property
+    def libvirt_daemon(self) -> str: ...
+    @property
     def libvirt_socket(self) -> str: ...
     @property
     def libvirt_allowed(self) -> bool: ...
@@ -24,8 +26,14 @@ class Tools(Protocol):
 
 def missing(tools: Tools) -> list[dict[str, str]]:
     """`[{"what", "why", "command"}]`, the most important first. Commands are Debian's."""
+    there = bool(tools.libvirt_daemon or tools.libvirt_socket)
     wanted = (
-        (bool(tools.libvirt_socket), "libvirt", "it runs the VMs", "libvirt-daemon-system"),
+        (
+            bool(tools.libvirt_daemon or tools.libvirt_socket),
+            "libvirt",
+            "it runs the VMs",
+            "libvirt-daemon-system",
+        ),
         (
             tools.qemu_img and tools.qemu_nbd,
             "qemu-img and qemu-nbd",
@@ -38,9 +46,11 @@ def missing(tools: Tools) -> list[dict[str, str]]:
     sudo = "" if tools.user == "root" else "sudo "
     lacks = [
         {"what": what, "why": why, "command": f"{sudo}apt install {package}"}
-        for there, what, why, package in wanted
-        if not there
+        for has, what, why, package in wanted
+        if not has
     ]
+    if tools.libvirt_daemon and not tools.libvirt_socket:
+        lacks.insert(0, _not_running(f"{sudo}systemctl enable --now {tools.libvirt_daemon}"))
     if tools.libvirt_socket and not tools.libvirt_allowed:
         lacks.insert(0, _no_access(tools.user))
     return lacks
@@ -54,6 +64,14 @@ def without_python() -> list[dict[str, str]]:
             "command": "apt install python3",
         }
     ]
+
+
+def _not_running(command: str) -> dict[str, str]:
+    return {
+        "what": "a running libvirt",
+        "why": "it is installed but not started",
+        "command": command,
+    }
 
 
 def _no_access(user: str) -> dict[str, str]:

@@ -162,6 +162,8 @@ def _lack(host: Host) -> str:
     for lack in host.missing:
         if lack["what"] == "libvirt":
             return f"{host.name} has no libvirt. Install it there: {lack['command']}."
+        if lack["what"] == "a running libvirt":
+            return f"libvirt does not run on {host.name}. Start it there: {lack['command']}."
         if lack["what"] == "access to libvirt":
             return f"On {host.name} {lack['why']}. Run there: {lack['command']}."
     return ""

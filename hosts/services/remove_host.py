@@ -14,9 +14,9 @@ from labpanel.lib.refusal import Refusal
 def what_goes(host: Host) -> str:
     """What forgetting it takes away, as a sentence."""
     vms = VM.objects.filter(host=host).count()
-    whose = f"its {vms} VMs" if vms != 1 else "its VM"
+    whose = {0: "", 1: ", its VM"}.get(vms, f", its {vms} VMs")
     return (
-        f"The panel forgets {host.name}, {whose} and their graphs. The machine, its VMs and all "
+        f"The panel forgets {host.name}{whose} and the graphs. The machine, its VMs and all "
         "backups stay as they are."
     )
 

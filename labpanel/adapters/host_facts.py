@@ -55,6 +55,7 @@ class Mount:
 class Tools:
     """What the panel needs of a host and whether it is there."""
 
+    libvirt_daemon: str
     libvirt_socket: str
     libvirt_allowed: bool
     qemu_img: bool
@@ -142,6 +143,7 @@ def _drive(said: dict[str, Any]) -> Drive:
 
 def _tools(said: dict[str, Any]) -> Tools:
     return Tools(
+        libvirt_daemon=said["libvirt_daemon"],
         libvirt_socket=said["libvirt_socket"],
         libvirt_allowed=said["libvirt_allowed"],
         qemu_img=bool(said["qemu-img"]),

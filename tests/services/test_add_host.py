@@ -117,7 +117,7 @@ def test_the_same_machine_under_two_names_is_refused(door: Door) -> None:
 def test_a_host_without_libvirt_is_added_and_told_what_is_missing(
     ground: Ground, door: Door
 ) -> None:
-    ground.machine.said = made.said(tools=made.tools(libvirt_socket=""))
+    ground.machine.said = made.said(tools=made.tools(libvirt_daemon="", libvirt_socket=""))
     ground.libvirt.fails["inventory"] = Unreachable("No such file")
     host = add()
     assert host.missing[0]["command"] == "apt install libvirt-daemon-system"
@@ -144,7 +144,7 @@ def test_removing_forgets_the_vms_but_not_while_backups_or_jobs_need_it(ground: 
         remove_host.remove(ground.alpha)
     job.delete()
     sentence = remove_host.remove(ground.alpha)
-    assert "its VM and" in sentence
+    assert "its VM and the graphs" in sentence
     assert names() == ["beta"]
     assert not VM.objects.exists()
 

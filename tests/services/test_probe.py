@@ -63,7 +63,7 @@ def test_a_look_that_fails_keeps_the_last_state_until_it_works_again(
 
 
 def test_what_is_missing_comes_with_its_command(ground: Ground) -> None:
-    lacking = made.tools(libvirt_socket="", smartctl="", nbd=False, user="olga")
+    lacking = made.tools(libvirt_daemon="", libvirt_socket="", smartctl="", nbd=False, user="olga")
     ground.machine.said = made.said(tools=lacking)
     ground.libvirt.fails["inventory"] = Unreachable("libvirt cannot be opened: No such file")
     host = ground.look(ground.alpha)
@@ -74,6 +74,16 @@ def test_what_is_missing_comes_with_its_command(ground: Ground) -> None:
     ]
     assert host.libvirt_error == (
         "alpha has no libvirt. Install it there: sudo apt install libvirt-daemon-system."
+    )
+
+
+def test_a_libvirt_that_was_not_started_is_told_from_one_that_is_missing(ground: Ground) -> None:
+    ground.machine.said = made.said(tools=made.tools(libvirt_socket=""))
+    ground.libvirt.fails["inventory"] = Unreachable("libvirt cannot be opened: No such file")
+    host = ground.look(ground.alpha)
+    assert [lack["what"] for lack in host.missing] == ["a running libvirt"]
+    assert host.libvirt_error == (
+        "libvirt does not run on alpha. Start it there: systemctl enable --now libvirtd."
     )
 
 

@@ -59,6 +59,7 @@ def drive(name: str, **changes: Any) -> dict[str, Any]:
 def tools(**changes: Any) -> dict[str, Any]:
     """Everything is there."""
     made: dict[str, Any] = {
+        "libvirt_daemon": "libvirtd",
         "libvirt_socket": "/run/libvirt/libvirt-sock",
         "libvirt_allowed": True,
         "qemu-img": "/usr/bin/qemu-img",

@@ -31,6 +31,7 @@ KEPT_WITHOUT_DEVICE = {"zfs", "nfs", "nfs4", "cifs", "smb3", "ceph", "9p", "virt
 LEFT_OUT = {"squashfs", "iso9660", "udf", "erofs"}
 FUSE_KEPT = {"fuse.glusterfs", "fuse.mergerfs", "fuse.sshfs", "fuse.ceph", "fuseblk"}
 SOCKETS = ("/run/libvirt/libvirt-sock", "/run/libvirt/virtqemud-sock")
+DAEMONS = ("libvirtd", "virtqemud")
 PROGRAMS = ("qemu-img", "qemu-nbd", "smartctl")
 SBIN = "/usr/local/sbin:/usr/sbin:/sbin"
 
@@ -270,6 +271,8 @@ def tools() -> dict[str, Any]:
     path = os.environ.get("PATH", "") + ":" + SBIN
     found: dict[str, Any] = {name: shutil.which(name, path=path) or "" for name in PROGRAMS}
     sockets = [name for name in SOCKETS if Path(name).is_socket()]
+    daemons = [name for name in DAEMONS if shutil.which(name, path=path)]
+    found["libvirt_daemon"] = daemons[0] if daemons else ""
     found["libvirt_socket"] = sockets[0] if sockets else ""
     found["libvirt_allowed"] = bool(sockets) and os.access(sockets[0], os.R_OK | os.W_OK)
     found["nbd"] = importlib.util.find_spec("nbd") is not None

@@ -108,7 +108,7 @@ def _added(host: Host, options: argparse.Namespace) -> int:
 
 def _print_missing(row: HostRow) -> None:
     for lack in row.missing:
-        say(f"Missing on {row.name}: {lack['what']} ({lack['why']}). Install: {lack['command']}")
+        say(f"Missing on {row.name}: {lack['what']} ({lack['why']}). Run there: {lack['command']}")
 
 
 def _list(options: argparse.Namespace) -> int:
