@@ -12,7 +12,13 @@ from labpanel.env import REPOSITORY
 from tests.pages.lab import Lab
 
 OPEN = {"sign-in", "first-sign-in", "healthz"}
-SAMPLE = {"uuid": "00000000-0000-4000-8000-000000000000", "slug": "alpha", "str": "x", "int": "7"}
+SAMPLE = {
+    "uuid": "00000000-0000-4000-8000-000000000000",
+    "slug": "alpha",
+    "str": "x",
+    "path": "x",
+    "int": "7",
+}
 
 
 def walk(patterns: list[URLPattern | URLResolver], before: str = "") -> Iterator[tuple[str, str]]:

@@ -63,7 +63,7 @@ def host_page(host: Host, now: datetime) -> HostPage:
     latest = latest_of(host, now)
     rows = coverage(now, host=host)
     samples, disks = latest_by_owner("vm", now), by_vm(rows)
-    vms = host.vms.filter(missing_since=None).select_related("host")
+    vms = host.vms.filter(missing_since=None).defer("xml", "inactive_xml")
     known = state.state == "up"
     return HostPage(
         host=host,

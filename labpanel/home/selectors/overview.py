@@ -66,7 +66,8 @@ class Overview:
 def overview(now: datetime) -> Overview:
     """Everything on the page; the number of queries does not depend on what is there."""
     hosts = list(Host.objects.all())
-    vms = list(VM.objects.filter(missing_since=None).select_related("host"))
+    seen = VM.objects.filter(missing_since=None)
+    vms = list(seen.defer("xml", "inactive_xml").prefetch_related("host"))
     findings, rows = open_findings(), coverage(now)
     lines = _hosts(hosts, findings, now)
     up = {line.host.pk for line in lines if line.presence.state == "up"}
