@@ -28,12 +28,7 @@ def missing(tools: Tools) -> list[dict[str, str]]:
     """`[{"what", "why", "command"}]`, the most important first. Commands are Debian's."""
     there = bool(tools.libvirt_daemon or tools.libvirt_socket)
     wanted = (
-        (
-            bool(tools.libvirt_daemon or tools.libvirt_socket),
-            "libvirt",
-            "it runs the VMs",
-            "libvirt-daemon-system",
-        ),
+        (there, "libvirt", "it runs the VMs", "libvirt-daemon-system"),
         (
             tools.qemu_img and tools.qemu_nbd,
             "qemu-img and qemu-nbd",
