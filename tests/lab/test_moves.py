@@ -39,6 +39,7 @@ def test_web_goes_to_beta_and_back_and_no_line_is_lost(lab: Lab, panel: Panel) -
         assert moved["downtime_ms"] > 0
         assert moving.running(lab, "web") == [target]
         assert where(panel, "web") == (target, "running")
+        assert {row["host"] for row in panel.json("coverage") if row["vm"] == "web"} == {target}
         assert moving.files(lab, source, WEB) == []
         assert len(moving.files(lab, source, f"{WEB}.moved-*")) == 1
     after = moving.lines(lab)

@@ -29,6 +29,9 @@ def move_live(work: Work, plan: Plan, ends: Ends, hand: Handover) -> dict[str, A
     or, where that cannot be established, left for the settling."""
     assert plan.source is not None
     try:
+        # It also opens the connection that lets the VM run again, which must not wait for that.
+        if ends.destination.see(hand.uuid).known:
+            raise Failed(f"{hand.destination} already has a VM with the UUID of {hand.name}.")
         make_images(plan, ends, hand)
         suspended_at, finished = _migrate(work, plan, ends, hand)
     except (AdapterError, Failed, Cancelled) as trouble:
