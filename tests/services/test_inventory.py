@@ -186,3 +186,10 @@ def test_an_older_answer_that_comes_late_changes_nothing(ground: Ground) -> None
     ground.libvirt.put("alpha", HOME, "home", "shut off")
     take_inventory(ground.alpha, NOW)
     assert VM.objects.get().state == "running"
+
+
+def test_a_qemu_that_hangs_hides_no_vm(ground: Ground) -> None:
+    ground.libvirt.put("alpha", HOME, "home", disks={"vda": "/srv/images/a.qcow2"})
+    ground.libvirt.fails["disk_sizes"] = TimedOut("libvirt on alpha gave no answer.")
+    assert ground.look(ground.alpha).libvirt_failing_since is None
+    assert vm_list(NOW)[0].state == "running"
