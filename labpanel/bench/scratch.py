@@ -11,6 +11,8 @@ from pathlib import Path
 from labpanel import env
 
 INSIDE = "LABPANEL_BENCH_OUTER_HOME"
+# They lead to the owner's database and broker.
+_OWNERS = {"DATABASE_URL", "DATABASE_URL_FILE", "REDIS_URL", "REDIS_URL_FILE"}
 
 
 def enter() -> None:
@@ -23,7 +25,7 @@ def enter() -> None:
     outer = env.home()
     fresh = Path(tempfile.mkdtemp(prefix="labpanel-bench-"))
     changed = {"LABPANEL_HOME": str(fresh), INSIDE: str(outer), "LABPANEL_LOG_LEVEL": "WARNING"}
-    kept = {name: value for name, value in os.environ.items() if name != "DATABASE_URL"}
+    kept = {name: value for name, value in os.environ.items() if name not in _OWNERS}
     sys.stdout.flush()
     os.execve(sys.executable, [sys.executable, *sys.argv], kept | changed)  # noqa: S606
 
