@@ -31,6 +31,8 @@ class Scene:
         self.partials: set[str] = set()
         self.manifests: dict[str, dict[str, Any]] = {}
         self.available_bytes = 100 << 30
+        self.files: set[str] = set()
+        self.domains: dict[str, str] = {}
         self.during_copy: Callable[[], None] = lambda: None
 
     def say(self, name: str) -> None:
@@ -76,8 +78,19 @@ class FakeHypervisor:
             case "abort_backup":
                 was, scene.pulling = scene.pulling, ""
                 return bool(was)
+            case "uuid_of":
+                named = [uuid for uuid, name in scene.domains.items() if name in arguments.values()]
+                return named[0] if named else ""
+            case "networks":
+                return ["lan"]
+            case "define":
+                scene.domains[_between(arguments["xml"], "uuid")] = _between(
+                    arguments["xml"], "name"
+                )
+                return {}
             case "state":
-                return {"known": True, "state": 1, "reason": 1, "id": 3 if scene.active else -1}
+                known = arguments["uuid"] in {scene.uuid, *scene.domains}
+                return {"known": known, "state": 1, "reason": 1, "id": 3 if scene.active else -1}
             case _:
                 return True
 
@@ -133,10 +146,26 @@ class FakeImages(_Fake):
         self._scene.say("images.stop")
 
     def existing(self, paths: Sequence[str]) -> list[str]:
-        return []
+        return [path for path in paths if path in self._scene.files]
+
+    def interfaces(self) -> list[str]:
+        return ["lo", "br0"]
+
+    def create(self, path: str, form: str, virtual_bytes: int) -> None:
+        self._scene.say("images.create")
+        self._scene.files.add(path)
+
+    def check(self, path: str, form: str) -> None:
+        self._scene.say("images.check")
+
+    def place(self, partial: str, path: str) -> None:
+        self._scene.say("images.place")
+        self._scene.files.discard(partial)
+        self._scene.files.add(path)
 
     def remove(self, paths: Sequence[str]) -> list[str]:
         self._scene.say("images.remove")
+        self._scene.files -= set(paths)
         return list(paths)
 
 
@@ -157,6 +186,12 @@ class FakeMover(_Fake):
         self._scene.say("mover.copy")
         return Moved(SIZE, SIZE, SIZE // 4, 0.5, [], "00ff", "packed")
 
+    def restore(
+        self, source: Export, target: Export, digests: str, *, told: Callable[[Tick], None]
+    ) -> Moved:
+        self._scene.say("mover.restore")
+        return Moved(SIZE, SIZE, SIZE // 4, 0.5, [], "00ff")
+
 
 class FakeKeeper(_Fake):
     """Keeper."""
@@ -168,6 +203,17 @@ class FakeKeeper(_Fake):
         self._scene.partials.add(key)
         self._scene.say("keeper.begin")
         return {disk["target"]: f"/srv/store/{disk['target']}.qcow2" for disk in disks}
+
+    def path_of(self, vm_uuid: str, key: str, file: str) -> str:
+        return f"/srv/store/{vm_uuid}/{key}/{file}"
+
+    def read_text(self, vm_uuid: str, key: str, name: str) -> str:
+        self._scene.say("keeper.read_text")
+        return definition(self._scene.uuid)
+
+    def serve(self, name: str, path: str) -> str:
+        self._scene.say("keeper.serve")
+        return f"/run/labpanel-y/{name}"
 
     def serve_bytes(self, name: str, path: str) -> str:
         self._scene.say("keeper.serve_bytes")
@@ -201,3 +247,12 @@ class FakeKeeper(_Fake):
 
     def manifest(self, vm_uuid: str, key: str) -> dict[str, Any] | None:
         return self._scene.manifests.get(key)
+
+
+def definition(uuid: str) -> str:
+    """The domain.xml of the scene's generations."""
+    return _XML.format(uuid=uuid)
+
+
+def _between(xml: str, tag: str) -> str:
+    return xml.split(f"<{tag}>", 1)[1].split(f"</{tag}>", 1)[0]
