@@ -51,7 +51,7 @@ def digest(lab: Lab, host: str, image: str) -> str:
     """SHA-256 of what a guest would read from an image."""
     raw = f"{IMAGES}/.digested"
     try:
-        lab.ssh(host, ["qemu-img", "convert", "-O", "raw", image, raw], timeout=120)
+        lab.ssh(host, ["qemu-img", "convert", "-U", "-O", "raw", image, raw], timeout=120)
         return lab.ssh(host, ["sha256sum", raw], timeout=120).stdout.split()[0]
     finally:
         lab.ssh(host, ["rm", "-f", raw])

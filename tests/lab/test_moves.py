@@ -8,7 +8,7 @@ import pytest
 
 from lab import faults
 from lab.state import Lab
-from lab.virsh import states
+from lab.virsh import states, virsh
 from tests.lab import moving
 from tests.lab.conftest import Panel
 
@@ -45,6 +45,24 @@ def test_web_goes_to_beta_and_back_and_no_line_is_lost(lab: Lab, panel: Panel) -
     after = moving.lines(lab)
     assert after == list(range(1, len(after) + 1))
     assert len(after) > len(before)
+
+
+def test_a_paused_vm_stays_paused_and_its_disk_arrives_whole(lab: Lab, panel: Panel) -> None:
+    """Nothing writes while it is paused, so the mirrored disk must equal the one left behind."""
+    virsh(lab.layout.host("alpha"), "suspend", "web")
+    try:
+        moved = panel.json("move", "web", "--to", "beta")
+        assert (moved["way"], moved["downtime_ms"]) == ("live", None)
+        assert states(lab.layout.host("beta"))["web"] == "paused"
+        assert "web" not in states(lab.layout.host("alpha"))
+        (kept,) = moving.files(lab, "alpha", f"{WEB}.moved-*")
+        there = f"{moving.IMAGES}/{WEB}"
+        assert moving.digest(lab, "alpha", kept) == moving.digest(lab, "beta", there)
+    finally:
+        for name in lab.hosts:
+            virsh(lab.layout.host(name), "resume", "web", check=False)
+    panel("move", "web", "--to", "alpha")
+    assert moving.running(lab, "web") == ["alpha"]
 
 
 def test_store_goes_cold_and_both_disks_are_equal(lab: Lab, panel: Panel) -> None:
