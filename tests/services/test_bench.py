@@ -1,6 +1,7 @@
 """The measurements measure what they say: the history that they make, the processes they read."""
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -9,7 +10,8 @@ import pytest
 
 from hosts.models import TIERS, Sample1h, Sample5m, Sample10s, Subject
 from hosts.services.roll_up import roll_up
-from labpanel.bench import history, made_up_lab, processes
+from labpanel import env
+from labpanel.bench import history, made_up_lab, processes, scratch
 from labpanel.bench.pages import addresses
 from labpanel.cli.management.commands.panel import run_verb
 from labpanel.cli.verbs import bench
@@ -74,3 +76,22 @@ def test_an_unknown_measurement_is_wrong_use(capsys: pytest.CaptureFixture[str])
     assert run_verb("bench", ["speed"]) == 2
     error = capsys.readouterr().err
     assert all(name in error for name in bench.NAMES)
+
+
+def test_only_a_home_that_was_made_for_it_is_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    owner, made = tmp_path / "owner", tmp_path / "made"
+    monkeypatch.setenv(scratch.INSIDE, str(owner))
+    monkeypatch.setattr(env, "runtime", lambda: tmp_path / "runtime")
+    monkeypatch.setattr(signal, "signal", lambda *_: None)
+    for home in (owner, made):
+        home.mkdir()
+        (home / "labpanel.sqlite3").touch()
+    (made / scratch._MARK).touch()
+    for home in (owner, made):
+        monkeypatch.setattr(env, "home", lambda home=home: home)
+        with scratch.removed_afterwards():
+            pass
+    assert (owner / "labpanel.sqlite3").exists()
+    assert not made.exists()
