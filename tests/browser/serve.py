@@ -25,6 +25,8 @@ from labpanel.supervise.services import redis_program
 
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
 READY_SECONDS = 60
+# Also when the tests themselves are killed (prctl(2), PR_SET_PDEATHSIG)
+DIES_WITH_US = ("setpriv", "--pdeathsig", "TERM", "--")
 
 
 @dataclass(frozen=True)
@@ -87,8 +89,8 @@ def panel(days: int = 0) -> Iterator[Panel]:
 
 def _redis(home: Path) -> subprocess.Popen[bytes]:
     words = ["--port", "0", "--unixsocket", str(home / "redis.sock"), "--save", ""]
-    quiet = subprocess.DEVNULL
-    return subprocess.Popen([redis_program(home), *words], cwd=home, stdout=quiet)
+    command = [*DIES_WITH_US, redis_program(home), *words]
+    return subprocess.Popen(command, cwd=home, stdout=subprocess.DEVNULL)
 
 
 def _made(environment: dict[str, str], days: int) -> Any:
@@ -106,7 +108,7 @@ def _made(environment: dict[str, str], days: int) -> Any:
 def _start(environment: dict[str, str], port: int) -> subprocess.Popen[bytes]:
     words = ["labpanel.asgi:application", "--host", "127.0.0.1", "--port", str(port)]
     quiet = ["--log-level", "warning", "--timeout-graceful-shutdown", "2"]
-    command = [sys.executable, "-m", "uvicorn", *words, *quiet]
+    command = [*DIES_WITH_US, sys.executable, "-m", "uvicorn", *words, *quiet]
     return subprocess.Popen(command, cwd=REPOSITORY, env=environment)
 
 

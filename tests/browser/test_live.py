@@ -106,6 +106,34 @@ def test_one_finger_reads_the_values_of_all_graphs(phone: Page, there: Panel) ->
     expect(moments.nth(1)).to_have_text(moments.nth(0).inner_text())
 
 
+def test_two_fingers_zoom_and_a_double_tap_comes_back(phone: Page, there: Panel) -> None:
+    phone.goto(there.url("vm") + "?range=1d")
+    over = phone.locator(".chart .u-over").first
+    over.scroll_into_view_if_needed()
+    box = over.bounding_box()
+    assert box is not None
+    left, y = box["x"], box["y"] + 40
+    hand = phone.context.new_cdp_session(phone)
+
+    def touch(kind: str, *across: float) -> None:
+        points = [{"x": left + box["width"] * part, "y": y} for part in across]
+        hand.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+
+    whole = phone.get_by_role("button", name="Show the whole range")
+    expect(whole).to_be_hidden()
+    with phone.expect_response(lambda answer: "start=" in answer.url):
+        touch("touchStart", 0.4, 0.6)
+        touch("touchMove", 0.3, 0.7)
+        touch("touchMove", 0.2, 0.8)
+        touch("touchEnd")
+    expect(whole).to_be_visible()
+    phone.wait_for_timeout(400)  # two taps of a pinch are no double tap
+    with phone.expect_response(lambda answer: "range=1d" in answer.url):
+        phone.touchscreen.tap(left + 100, y)
+        phone.touchscreen.tap(left + 100, y)
+    expect(whole).to_be_hidden()
+
+
 def test_graphs_as_a_table(phone: Page, there: Panel) -> None:
     phone.goto(there.url("vm") + "?range=1y")
     chart = phone.locator(".chart", has_text="CPU").first

@@ -198,7 +198,7 @@ def make_samples(now: datetime, *, days: int = 0) -> None:
     end = int(now.timestamp()) // 10 * 10
     for subject in Subject.objects.all():
         _fine(subject, end, 9000 if days else 300)
-        for tier, longest in ((Sample5m, 60), (Sample1h, 366), (Sample1d, 366)):
+        for tier, longest in ((Sample5m, 35), (Sample1h, 366), (Sample1d, 366)):
             _far(subject, tier, end, min(days, longest) * 86_400)
 
 
