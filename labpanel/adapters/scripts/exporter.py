@@ -152,9 +152,11 @@ def remove(paths: list[str]) -> list[str]:
     """Remove files that the panel made and wrote down as its own; those that were there."""
     gone = []
     for path in paths:
-        if Path(path).exists():
+        try:
             Path(path).unlink()
-            gone.append(path)
+        except FileNotFoundError:
+            continue  # libvirt and QEMU remove what is theirs at the same time
+        gone.append(path)
     return gone
 
 

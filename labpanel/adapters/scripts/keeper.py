@@ -241,6 +241,8 @@ def drop(store: str, vm_uuid: str, key: str, panel_id: str) -> bool:
     if note.exists() and json.loads(note.read_text("utf-8")).get("panel_id") != panel_id:
         raise Problem("foreign", f"{place} belongs to another panel.")
     shutil.rmtree(place)
+    if not any(place.parent.iterdir()):
+        place.parent.rmdir()
     return True
 
 

@@ -7,6 +7,7 @@ cable ends nothing by itself), the script ends, and its children with it: nothin
 """
 
 import ctypes
+import errno
 import json
 import os
 import queue
@@ -21,6 +22,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 SILENT_SECONDS = 45
+_FULL = os.strerror(errno.ENOSPC)
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 _lock = threading.Lock()
@@ -84,7 +86,7 @@ def run(words: list[str], code: str, what: str, *, ok: tuple[int, ...] = (0,)) -
     if done.returncode not in ok:
         text = (done.stderr or done.stdout).decode("utf-8", "replace").strip()
         last = text.splitlines()[-1] if text else f"status {done.returncode}"
-        raise Problem(code, f"{what}: {last}")
+        raise Problem("full" if _FULL in text else code, f"{what}: {last}")
     return done.stdout.decode("utf-8", "replace")
 
 
