@@ -9,7 +9,7 @@ from labpanel.adapters import tunnel
 from labpanel.adapters.ground import GroundWork
 from labpanel.adapters.hypervisor import Hypervisor
 from labpanel.adapters.hypervisor import opened as libvirt_of
-from labpanel.adapters.machine import Machine
+from labpanel.adapters.nbd_relay import private_machine
 from labpanel.lib.shapes import Endpoint
 
 SHORT = 15
@@ -70,7 +70,6 @@ def opened(source: Endpoint, destination: Endpoint, token: str) -> Iterator[Ends
 
 
 def _end(stack: contextlib.ExitStack, endpoint: Endpoint, token: str) -> End:
-    machine = Machine(endpoint, tunnel.channel(token))
-    stack.callback(machine.close)
+    machine = stack.enter_context(private_machine(endpoint, tunnel.channel(token)))
     ground = stack.enter_context(GroundWork(machine))
     return End(endpoint, stack.enter_context(libvirt_of(endpoint)), ground)
