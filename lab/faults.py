@@ -103,6 +103,13 @@ def _unfill(host: Host) -> None:
         inside(host, ["rm", "-f", f"/srv/{name}/{FILLER}"], check=False)
 
 
+def _resume_starved(host: Host) -> None:
+    """Guests that QEMU paused when a write found no room go on."""
+    for domain in domains(host, "--state-paused"):
+        if "I/O error" in virsh(host, "domstate", "--reason", "--domain", domain):
+            virsh(host, "resume", "--domain", domain)
+
+
 def damaged(host: Host, file_system: str) -> bool:
     """Tell whether ext4 has counted errors on /srv/``file_system``."""
     for device in hostdisk.loops(hostdisk.file_of(host, file_system)):
@@ -158,6 +165,7 @@ def heal(layout: Layout, host: Host) -> None:
     hosts.start(layout, host)
     hosts.await_ready(host)
     _unfill(host)
+    _resume_starved(host)
     for file_system in hostdisk.SIZES:
         if damaged(host, file_system):
             repair(host, file_system)
