@@ -24,6 +24,8 @@ def verify(job_id: int) -> None:
 @app.task(name="backups.tasks.restore")
 def restore(job_id: int) -> None:
     work.perform(job_id, do_restore)
+    # The restored VM is listed at once, not at the next turn.
+    app.send_task("hosts.tasks.probe_all", queue="quick", expires=14)
 
 
 @app.task(name="backups.tasks.look_at_stores", time_limit=110)

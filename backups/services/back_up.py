@@ -31,6 +31,7 @@ from labpanel.jobs import ledger
 from labpanel.jobs.models import Job
 from labpanel.jobs.work import Failed, Work
 from labpanel.lib.refusal import Refusal
+from labpanel.lib.units import count, size
 
 BLOCK_BYTES = 256 * 1024
 FORMAT = 1
@@ -67,8 +68,7 @@ def back_up(work: Work) -> dict[str, Any]:
 
 
 def _sentence(generation: Generation) -> str:
-    count = generation.disks.count()
-    disks = "1 disk" if count == 1 else f"{count} disks"
+    disks = count(generation.disks.count(), "disk")
     return (
         f"{generation.vm_name} is backed up to {generation.store.name}: "
         f"{disks}, {generation.consistency}, generation {generation.key}."
@@ -113,7 +113,7 @@ class Run:
         leave_out = excluded_targets(self.vm, timezone.now())
         facts = reading.facts_of(hypervisor, str(self.vm.uuid), leave_out)
         sizes = facts.sized(hypervisor, images)
-        self.work.line(f"{len(sizes)} disks, {sum(sizes.values()) >> 20} MiB in all.")
+        self.work.line(f"{count(len(sizes), 'disk')}, {size(sum(sizes.values()))} in all.")
         asked = [{"target": key, "virtual_bytes": value} for key, value in sizes.items()]
         hands.mover.ready()
         with self._partial(keeper):
