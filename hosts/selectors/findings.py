@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from hosts.models import Finding, Host, PhysicalDisk, Reading
@@ -12,6 +12,18 @@ def open_findings(host: Host | None = None) -> list[Finding]:
     """What is wrong now, the worst and oldest first; hosts and VMs are fetched with it."""
     found = _all(host).filter(resolved_at=None)
     return sorted(found, key=lambda each: (each.severity != "bad", each.opened_at))
+
+
+# Four turns of the check: green means looked at recently.
+CHECKED_SECONDS = 120
+
+
+def checked(now: datetime) -> set[int]:
+    """Keys of the hosts whose file systems were looked at within CHECKED_SECONDS, whatever was
+    found. One query."""
+    recently = now - timedelta(seconds=CHECKED_SECONDS)
+    looks = Reading.objects.filter(kind="canary", value__error="", last_at__gte=recently)
+    return set(looks.values_list("host", flat=True))
 
 
 def past_findings(host: Host | None = None, limit: int = 50) -> list[Finding]:

@@ -56,8 +56,10 @@ def say(
     disks: Sequence[DiskState],
     hosts: int,
     vms: int,
+    unchecked: Sequence[str] = (),
 ) -> Say:
-    """Worst first: what fails, who is silent, what has no copy, what is to be watched."""
+    """Worst first: what fails, who is silent, what has no copy, what is to be watched. Of hosts
+    in `unchecked` nobody knows whether their file systems take writes."""
     spoken = [
         *(_of_finding(each) for each in findings if each.severity == "bad"),
         *(_of_silence(each) for each in silences),
@@ -65,6 +67,7 @@ def say(
         *(_of_finding(each) for each in findings if each.severity != "bad"),
         *_of_disks([disk for disk in disks if disk.level == "watch"], "watch"),
         *_of_disks([disk for disk in disks if disk.level == "unknown"], "unknown"),
+        *_of_unchecked(unchecked),
     ]
     if not spoken:
         return _well(hosts, vms, bool(disks))
@@ -86,6 +89,13 @@ def _of_silence(silence: Silence) -> Say:
     if len(silence.vms) == 1:
         about = f" What {silence.vms[0]} does is unknown."
     return Say("bad", f"{silence.host} does not answer.", silence.reason + about, silence.since)
+
+
+def _of_unchecked(names: Sequence[str]) -> list[Say]:
+    if not names:
+        return []
+    title = f"The file systems of {listed(list(names))} were not checked in the last minutes."
+    return [Say("unknown", title, "This takes half a minute after the panel was started.")]
 
 
 def _of_disks(disks: Sequence[DiskState], level: str) -> list[Say]:

@@ -14,6 +14,7 @@ from hosts.models import (
     Finding,
     Host,
     PhysicalDisk,
+    Reading,
     Sample,
     Sample1d,
     Sample1h,
@@ -69,6 +70,7 @@ def make_host(name: str = "alpha", **fields: Any) -> Host:
         seen_at=now,
     )
     mount.drives.add(drive)
+    Reading.objects.create(host=host, kind="canary", value={"error": ""}, first_at=now, last_at=now)
     for kind, device in (("host", ""), ("block-device", "sda"), ("host-nic", "eth0")):
         Subject.objects.create(kind=kind, name=device, host=host)
     return host

@@ -8,7 +8,7 @@ from backups.models import Store
 from backups.selectors.coverage import coverage
 from hosts.models import FileSystem, Finding, Host, PhysicalDisk
 from hosts.rules.presence import Presence
-from hosts.selectors.findings import DriveState, drives, open_findings
+from hosts.selectors.findings import DriveState, checked, drives, open_findings
 from labpanel.home.selectors.copies import Loss, by_vm, copy_state, losses
 from labpanel.home.selectors.latest import NOTHING, Latest, latest_by_owner, latest_of
 from labpanel.home.selectors.overview import VMLine, host_presence, host_word
@@ -36,6 +36,7 @@ class HostPage:
     level: str
     word: str
     presence: Presence
+    checked: bool
     findings: list[Finding]
     load: Latest
     devices: list[Latest]
@@ -59,7 +60,8 @@ class HostPage:
 def host_page(host: Host, now: datetime) -> HostPage:
     findings = open_findings(host)
     state = host_presence(host, now)
-    level, word = host_word(host, findings, state)
+    looked_at = host.pk in checked(now)
+    level, word = host_word(host, findings, state, checked=looked_at)
     latest = latest_of(host, now)
     rows = coverage(now, host=host)
     samples, disks = latest_by_owner("vm", now), by_vm(rows)
@@ -70,6 +72,7 @@ def host_page(host: Host, now: datetime) -> HostPage:
         level=level,
         word=word,
         presence=state,
+        checked=looked_at,
         findings=findings,
         load=next(iter(latest.get("host", [])), NOTHING),
         devices=latest.get("block-device", []),

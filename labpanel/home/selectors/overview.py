@@ -8,7 +8,7 @@ from backups.models import Store
 from backups.selectors.coverage import CoverageRow, coverage
 from hosts.models import VM, Finding, Host
 from hosts.rules.presence import Presence, presence
-from hosts.selectors.findings import open_findings
+from hosts.selectors.findings import checked, open_findings
 from labpanel.home.selectors.copies import Copy, Loss, by_vm, copy_state, losses
 from labpanel.home.selectors.latest import NOTHING, Latest, latest_by_owner
 from labpanel.home.state import DiskState, Say, Silence, say
@@ -95,7 +95,8 @@ def _say(
         if line.presence.state != "up" and not _told(findings, line.host)
     ]
     disks = [DiskState(row.vm, row.disk, row.level, row.reason) for row in rows]
-    return say(_worst_first(findings), silences, disks, len(lines), len(vms))
+    unchecked = [line.host.name for line in lines if line.word == NOT_CHECKED]
+    return say(_worst_first(findings), silences, disks, len(lines), len(vms), unchecked)
 
 
 def _told(findings: Sequence[Finding], host: Host) -> bool:
@@ -117,21 +118,24 @@ def host_presence(host: Host, now: datetime) -> Presence:
 
 
 def _hosts(hosts: list[Host], findings: list[Finding], now: datetime) -> list[HostLine]:
-    samples = latest_by_owner("host", now)
+    samples, looked_at = latest_by_owner("host", now), checked(now)
     lines = []
     for host in hosts:
         state = host_presence(host, now)
         own = [each for each in findings if each.host_id == host.pk]
-        level, word = host_word(host, own, state)
+        level, word = host_word(host, own, state, checked=host.pk in looked_at)
         lines.append(HostLine(host, level, word, samples.get(host.pk, NOTHING), state))
     return sorted(lines, key=lambda line: _ORDER.index(line.level))
 
 
+NOT_CHECKED = "not checked yet"
 _KIND_WORDS = {"file-system": "cannot write", "drive": "drive in trouble"}
 
 
-def host_word(host: Host, findings: Sequence[Finding], state: Presence) -> tuple[str, str]:
-    """Level and one or two words for a row."""
+def host_word(
+    host: Host, findings: Sequence[Finding], state: Presence, *, checked: bool
+) -> tuple[str, str]:
+    """Level and one or two words for a row. Nothing is well that was not checked recently."""
     worst = next(iter(_worst_first(list(findings))), None)
     if worst is not None and worst.severity == "bad":
         return "bad", _KIND_WORDS.get(worst.kind, "in trouble")
@@ -143,6 +147,8 @@ def host_word(host: Host, findings: Sequence[Finding], state: Presence) -> tuple
         return "watch", "to be watched"
     if host.missing:
         return "watch", "something is missing"
+    if not checked:
+        return "unknown", NOT_CHECKED
     return "good", "well"
 
 
