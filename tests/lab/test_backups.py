@@ -15,12 +15,14 @@ from lab.state import Lab
 from lab.tree import manifest
 from lab.virsh import inside, virsh
 from tests.lab.conftest import Panel
+from tests.lab.moving import slow
 
 pytestmark = pytest.mark.lab
 Eventually = Callable[..., Any]
 STORE = "/srv/store"
 BIG = "/srv/images/big.raw"
-BIG_MIB = 1500
+# Over a minute at the speed of tests.lab.moving.slow.
+BIG_MIB = 320
 
 
 def vm_of(panel: Panel, name: str, host: str = "") -> dict[str, Any] | None:
@@ -232,11 +234,12 @@ def test_a_cut_cable_fails_the_backup_and_spares_the_guest(
     lab: Lab, panel: Panel, eventually: Eventually, big: None
 ) -> None:
     before = panel.json("generations", "web")
-    number = begun(panel, eventually)
     beta = lab.layout.host("beta")
-    faults.cause(beta, "cable")
     slowest = 0.0
     try:
+        with slow(beta):
+            number = begun(panel, eventually)
+            faults.cause(beta, "cable")
         until = time.monotonic() + 120
         while job(panel, number)["state"] == "running" and time.monotonic() < until:
             asked = time.monotonic()
@@ -259,8 +262,9 @@ def test_a_killed_worker_is_settled(
     lab: Lab, panel: Panel, eventually: Eventually, big: None
 ) -> None:
     before = panel.json("generations", "web")
-    number = begun(panel, eventually)
-    killed = kill_workers(panel.home)
+    with slow(lab.layout.host("beta")):
+        number = begun(panel, eventually)
+        killed = kill_workers(panel.home)
     assert killed
     eventually(lambda: job(panel, number)["state"] == "lost", "the job is settled", 120)
     assert "nothing half-done counts" in job(panel, number)["sentence"]
