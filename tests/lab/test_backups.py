@@ -225,8 +225,15 @@ def clean(lab: Lab, panel: Panel) -> None:
     while inside(beta, partial).stdout and time.monotonic() < until:
         time.sleep(2)
     assert inside(beta, partial).stdout == ""
-    for host in (alpha, beta):
-        assert "qemu-nbd" not in inside(host, ["ps", "-eo", "comm"]).stdout
+    while serving(lab) and time.monotonic() < until:  # a script whose panel fell silent ends
+        time.sleep(2)
+    assert serving(lab) == []
+
+
+def serving(lab: Lab) -> list[str]:
+    """The hosts on which a qemu-nbd still runs."""
+    looks = {name: inside(lab.layout.host(name), ["ps", "-eo", "comm"]) for name in lab.hosts}
+    return [name for name, look in looks.items() if "qemu-nbd" in look.stdout]
 
 
 @pytest.mark.timeout(600)

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,13 @@ from labpanel.supervise.child import Child
 from labpanel.supervise.services import Service
 
 
-async def keep_for(child: Child, seconds: float) -> None:
+def keep_for(child: Child, seconds: float) -> None:
+    """In a thread of its own: the browser tests leave an event loop running in the main one."""
+    with ThreadPoolExecutor(1) as aside:
+        aside.submit(asyncio.run, kept(child, seconds)).result()
+
+
+async def kept(child: Child, seconds: float) -> None:
     task = asyncio.create_task(child.keep())
     await asyncio.sleep(seconds)
     task.cancel()
@@ -43,7 +50,7 @@ def test_what_ends_is_started_again(tmp_path: Path, caplog: pytest.LogCaptureFix
     caplog.set_level(logging.INFO)
     runs = tmp_path / "runs"
     child = Child(Service("short", ("sh", "-c", f"echo run >>'{runs}'; echo 'a line'; exit 3")))
-    asyncio.run(keep_for(child, 1.5))
+    keep_for(child, 1.5)
     assert len(runs.read_text().splitlines()) >= 2
     assert "a line" in caplog.text
     assert "ended with status 3" in caplog.text
@@ -52,7 +59,7 @@ def test_what_ends_is_started_again(tmp_path: Path, caplog: pytest.LogCaptureFix
 def test_one_that_ignores_term_is_killed(tmp_path: Path) -> None:
     note = tmp_path / "pid"
     script = f"trap '' TERM; echo $$ >'{note}'; while :; do sleep 0.1; done"
-    asyncio.run(keep_for(Child(Service("deaf", ("sh", "-c", script), grace=0.5)), 1.0))
+    keep_for(Child(Service("deaf", ("sh", "-c", script), grace=0.5)), 1.0)
     assert gone(int(note.read_text()))
 
 
