@@ -1,0 +1,20 @@
+"""The tables of keeping."""
+
+from backups.models.generation import Generation, GenerationDisk, Rehearsal
+from backups.models.instant import InstantRun
+from backups.models.policy import Exclusion, Hold, Policy, PolicyMember, PolicyRun
+from backups.models.store import Store, StoreReading
+
+__all__ = [
+    "Exclusion",
+    "Generation",
+    "GenerationDisk",
+    "Hold",
+    "InstantRun",
+    "Policy",
+    "PolicyMember",
+    "PolicyRun",
+    "Rehearsal",
+    "Store",
+    "StoreReading",
+]
