@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-# A weekly backup with a day to spare. Policies will bring an age of their own.
-AGE_LIMIT = timedelta(days=8)
+from labpanel.lib.durations import ago, between, span
+from labpanel.lib.units import count, size
 
 # Worst first: the order in which the verdicts are shown.
 ORDER = (
@@ -19,7 +19,8 @@ ORDER = (
     "covered",
     "excluded",
 )
-# What a verdict means for the eye: bad needs an act, watch a look.
+# What a verdict means for the eye: bad needs an act, watch a look. What its owner left out on
+# purpose is neither good nor bad.
 LEVELS = {
     "none": "bad",
     "broken": "bad",
@@ -27,17 +28,32 @@ LEVELS = {
     "stale": "bad",
     "unknown": "unknown",
     "unverified": "watch",
-    "unrehearsed": "good",
+    "unrehearsed": "watch",
     "covered": "good",
-    "excluded": "good",
+    "excluded": "excluded",
 }
+LEVEL_ORDER = ("bad", "unknown", "watch", "good", "excluded")
+
+Ranges = Sequence[Sequence[int]]
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What the VM's policy asks for. `verify` and `rehearse` are how long a proof counts. None:
+    reading back counts for ever; booting was never asked for. Without a policy: a weekly backup
+    with a day to spare, read back as often and booted once a month."""
+
+    age: timedelta = timedelta(days=8)
+    verify: timedelta | None = timedelta(days=8)
+    rehearse: timedelta | None = timedelta(days=31)
+    policy: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Kept:
     """One generation that holds the disk. `off_host` is False also when its store lies on a
     physical disk below the virtual disk itself; `same_drive` says which it is. `damage` is empty
-    for a whole one."""
+    for a whole one; `unreadable` are [first byte, byte after] that its source could not read."""
 
     generation: str
     store: str
@@ -47,67 +63,168 @@ class Kept:
     damage: str = ""
     verified_at: datetime | None = None
     rehearsed_at: datetime | None = None
+    unreadable: tuple[tuple[int, int], ...] = ()
+
+    @property
+    def wrong(self) -> str:
+        """Why it is no good copy of this disk, as a sentence part; empty if it is one."""
+        if self.damage:
+            return f"is damaged ({self.damage})"
+        if self.unreadable:
+            return f"lacks {spelled(self.unreadable)} that its source could not read"
+        return ""
 
 
 @dataclass(frozen=True, slots=True)
 class Covered:
-    """The verdict, one of ORDER, its reason, and the generation that it speaks of, if any."""
+    """The verdict, one of ORDER, its reason, and the generation that it speaks of, if any.
+    `mild`: something is wrong, but a good fresh copy lies on another machine."""
 
     verdict: str
     reason: str
     newest: Kept | None = None
+    mild: bool = False
+    rehearsed: Kept | None = None
 
     @property
     def level(self) -> str:
-        return LEVELS[self.verdict]
+        return "watch" if self.mild else LEVELS[self.verdict]
 
 
-def judge(kept: Sequence[Kept], *, now: datetime, excluded: str = "", unknown: str = "") -> Covered:
+def judge(
+    kept: Sequence[Kept],
+    *,
+    now: datetime,
+    limits: Limits = Limits(),
+    excluded: str = "",
+    unknown: str = "",
+    missed: Ranges = (),
+) -> Covered:
     """The verdict on one disk. `excluded` is who took it out and why, `unknown` why the host's
-    word is not to be had; `kept` may come in any order."""
+    word is not to be had, `missed` what the last deep run found that QEMU's bitmap had not told;
+    `kept` may come in any order."""
     newest_first = sorted(kept, key=lambda one: one.taken_at, reverse=True)
     if excluded:
         return Covered("excluded", excluded, next(iter(newest_first), None))
     if not newest_first:
-        return Covered("none", "There is no backup of this disk.")
-    whole = [one for one in newest_first if not one.damage]
+        asked = "" if limits.policy else ", and no policy asks for one"
+        return Covered("none", f"There is no backup of this disk{asked}.")
+    whole = [one for one in newest_first if not one.wrong]
     if not whole:
-        newest = newest_first[0]
-        return Covered("broken", f"The only backup is damaged: {newest.damage}.", newest)
+        return _all_wrong(newest_first)
     away = [one for one in whole if one.off_host]
     if not away:
-        return _local(whole[0])
-    return _away(away[0], newest_first[0], now, unknown)
-
-
-def _local(newest: Kept) -> Covered:
-    where = "on the very drive that it is to protect" if newest.same_drive else "on the same host"
-    return Covered(
-        "local only", f"The store {newest.store} lies {where}; nothing is kept elsewhere.", newest
+        return _local(whole[0], newest_first)
+    return (
+        _broken(away[0], newest_first, now, limits)
+        or _stale(away[0], now, limits)
+        or _doubted(away[0], newest_first, missed)
+        or (Covered("unknown", unknown, away[0]) if unknown else None)
+        or _proven(away, now, limits)
     )
 
 
-def _away(newest: Kept, latest: Kept, now: datetime, unknown: str) -> Covered:
-    age = now - newest.taken_at
-    if age > AGE_LIMIT:
-        return Covered(
-            "stale",
-            f"The newest backup on another machine is {age.days} days old, "
-            f"the limit is {AGE_LIMIT.days}.",
-            newest,
+def spelled(ranges: Ranges) -> str:
+    """ "3 places (192 KiB)"."""
+    total = sum(after - first for first, after in ranges)
+    return f"{count(len(ranges), 'place')} ({size(total)})"
+
+
+def _all_wrong(newest_first: Sequence[Kept]) -> Covered:
+    newest = newest_first[0]
+    what = "The only backup" if len(newest_first) == 1 else "No backup is whole; the newest"
+    return Covered("broken", f"{what} {newest.wrong}.", newest)
+
+
+def _local(newest: Kept, newest_first: Sequence[Kept]) -> Covered:
+    where = "on the very drive that it is to protect" if newest.same_drive else "on the same host"
+    elsewhere = next((one for one in newest_first if one.off_host), None)
+    if elsewhere:
+        reason = (
+            f"The copy in {elsewhere.store} {elsewhere.wrong}. A whole one lies in "
+            f"{newest.store}, but {where}."
         )
-    if latest.damage and latest.taken_at > newest.taken_at:
-        return Covered(
-            "broken",
-            f"The newest backup is damaged ({latest.damage}); the one before is whole.",
-            newest,
+        return Covered("broken", reason, newest)
+    reason = f"The store {newest.store} lies {where}; nothing is kept elsewhere."
+    return Covered("local only", reason, newest)
+
+
+def _broken(
+    good: Kept, newest_first: Sequence[Kept], now: datetime, limits: Limits
+) -> Covered | None:
+    """A copy elsewhere that is newer than the newest whole one, and is not whole itself."""
+    later = [one for one in newest_first if one.off_host and one.taken_at > good.taken_at]
+    if not later:
+        return None
+    before = f"the one before, {between(good.taken_at, now)} old, is whole"
+    if now - good.taken_at > limits.age:
+        before += f", but {_too_old(limits)}"
+    return Covered("broken", f"The newest backup {later[0].wrong}; {before}.", good)
+
+
+def _stale(good: Kept, now: datetime, limits: Limits) -> Covered | None:
+    if now - good.taken_at <= limits.age:
+        return None
+    age = between(good.taken_at, now)
+    reason = f"The newest backup on another machine is {age} old; {_too_old(limits)}."
+    return Covered("stale", reason, good)
+
+
+def _too_old(limits: Limits) -> str:
+    who = f"the policy {limits.policy} allows" if limits.policy else "the limit is"
+    return f"{who} {span(limits.age.total_seconds())}"
+
+
+def _doubted(good: Kept, newest_first: Sequence[Kept], missed: Ranges) -> Covered | None:
+    """A good fresh copy lies elsewhere, and still something must be looked into."""
+    if missed:
+        reason = (
+            f"QEMU's bitmap had missed changes: {spelled(missed)}. The last deep run found and "
+            f"saved them, but older copies may lack them."
         )
-    if unknown:
-        return Covered("unknown", unknown, newest)
+        return Covered("broken", reason, good, mild=True)
+    newest_of = {one.store: one for one in reversed(newest_first)}
+    wrong = [one for one in newest_of.values() if one.wrong]
+    if not wrong:
+        return None
+    reason = (
+        f"The newest copy in {wrong[0].store} {wrong[0].wrong}; a whole one is in {good.store}."
+    )
+    return Covered("broken", reason, good, mild=True)
+
+
+def _proven(away: Sequence[Kept], now: datetime, limits: Limits) -> Covered:
+    """How far the copies elsewhere are proven. The newest one that was read back speaks for the
+    disk as long as its own age is within the limit: a newer one waits for its turn."""
+    fresh = [one for one in away if now - one.taken_at <= limits.age]
+    read = next((one for one in fresh if _counts(one.verified_at, now, limits.verify)), None)
+    if read is None:
+        return Covered("unverified", _unread(away[0], now), away[0])
+    if limits.rehearse is None:
+        reason = "Kept on another machine and read back; its policy does not ask for booting it."
+        return Covered("covered", reason, read)
+    booted = [one for one in away if one.rehearsed_at]
+    last = max(booted, key=lambda one: one.rehearsed_at or now, default=None)
+    if last is None:
+        reason = "Read back and whole, but no copy was ever booted to prove it."
+        return Covered("unrehearsed", reason, read)
+    said = f"a copy was last booted {ago(last.rehearsed_at, now)}"
+    if not _counts(last.rehearsed_at, now, limits.rehearse):
+        reason = f"Read back and whole, but {said}; that counts {_days(limits.rehearse)}."
+        return Covered("unrehearsed", reason, read, rehearsed=last)
+    reason = f"Kept on another machine, read back {ago(read.verified_at, now)}; {said}."
+    return Covered("covered", reason, read, rehearsed=last)
+
+
+def _counts(at: datetime | None, now: datetime, window: timedelta | None) -> bool:
+    return at is not None and (window is None or now - at <= window)
+
+
+def _unread(newest: Kept, now: datetime) -> str:
     if newest.verified_at is None:
-        return Covered(
-            "unverified", "The backup was never read back and compared; verify it.", newest
-        )
-    if newest.rehearsed_at is None:
-        return Covered("unrehearsed", "Verified, but it was never booted to prove it.", newest)
-    return Covered("covered", "Kept on another machine, verified and rehearsed.", newest)
+        return "The newest backup was never read back and compared; verify it."
+    return f"The newest backup was last read back {ago(newest.verified_at, now)}; verify it again."
+
+
+def _days(window: timedelta) -> str:
+    return f"for {span(window.total_seconds())}"

@@ -2,18 +2,30 @@
 
 import uuid
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from django.db.models import F, Prefetch, Window
+from django.db.models import (
+    BooleanField,
+    Case,
+    ExpressionWrapper,
+    F,
+    Prefetch,
+    Q,
+    When,
+    Window,
+)
 from django.db.models.functions import RowNumber
 
 from backups.models import Exclusion, Generation, GenerationDisk, Store
-from backups.rules.coverage import LEVELS, ORDER, Covered, Kept, judge
+from backups.rules.coverage import LEVEL_ORDER, ORDER, Covered, Kept, Limits, judge
 from backups.selectors.drives import keys_below
+from backups.selectors.limits import limits_of
 from hosts.models import VM, Host, VirtualDisk
 from hosts.rules.presence import presence
+from labpanel.lib.durations import ago
+from labpanel.lib.hints import DEEP
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +42,12 @@ class CoverageRow:
     level: str
     reason: str
     newest: Kept | None
+    limits: Limits = field(default_factory=Limits)
+    allocation_bytes: int | None = None
+    rehearsed: Kept | None = None
+    excluded_until: datetime | None = None
+    known_since: datetime | None = None
+    mild: bool = False
 
     def as_json(self) -> dict[str, Any]:
         newest = self.newest
@@ -56,16 +74,26 @@ class CoverageRow:
 def coverage(now: datetime, vm: VM | None = None, host: Host | None = None) -> list[CoverageRow]:
     """A row for each disk, of all VMs, of one, or of a host's; a constant number of queries."""
     disks = _disks(vm, host)
-    kept = _kept({disk.vm.uuid for disk in disks}, narrow=vm is not None or host is not None)
-    rows = [_row(disk, kept[(disk.vm.uuid, disk.target)], now) for disk in disks]
-    return sorted(rows, key=lambda row: (ORDER.index(row.verdict), row.vm, row.disk))
+    uuids, narrow = {disk.vm.uuid for disk in disks}, vm is not None or host is not None
+    kept, deep = _kept(uuids, narrow=narrow), _deep(uuids, narrow=narrow)
+    limits = limits_of({disk.vm for disk in disks})
+    rows = []
+    for disk in disks:
+        place = (disk.vm.uuid, disk.target)
+        found = _Found(kept[place], deep.get(place), limits[disk.vm.pk])
+        rows.append(_row(disk, found, now))
+    return sorted(rows, key=_worst_first)
+
+
+def _worst_first(row: CoverageRow) -> tuple[int, int, str, str]:
+    return LEVEL_ORDER.index(row.level), ORDER.index(row.verdict), row.vm, row.disk
 
 
 def summary(rows: list[CoverageRow]) -> dict[str, int]:
-    """How many disks have each level: `{"bad": 2, "watch": 0, "unknown": 0, "good": 5}`."""
-    count = dict.fromkeys(("bad", "watch", "unknown", "good"), 0)
+    """How many disks have each level: `{"bad": 2, "unknown": 0, "watch": 0, "good": 5, …}`."""
+    count = dict.fromkeys(LEVEL_ORDER, 0)
     for row in rows:
-        count[LEVELS[row.verdict]] += 1
+        count[row.level] += 1
     return count
 
 
@@ -90,17 +118,25 @@ Place = tuple[uuid.UUID, str]
 Held = tuple[Generation, GenerationDisk]
 
 
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """What is kept of one disk, its last deep run, and what its policy asks for."""
+
+    held: list[Held]
+    deep: GenerationDisk | None
+    limits: Limits
+
+
 def _kept(uuids: set[uuid.UUID], *, narrow: bool) -> dict[Place, list[Held]]:
     """Generations of each (VM, target): of those alike in all that a verdict asks (image, store,
-    state) the newest only. A year of nightly backups would be read for one line otherwise."""
+    state, gaps, read back or not) the newest only, the one read back last and the one booted
+    last. A year of nightly backups would be read for one line otherwise."""
     wanted = GenerationDisk.objects.exclude(generation__state=Generation.State.MISSING)
     if narrow:
         wanted = wanted.filter(generation__vm_uuid__in=uuids)
-    generation = ("vm_uuid", "source_host", "store", "state")
-    alike = ("target", "source", *(f"generation__{name}" for name in generation))
-    newest_first = F("generation__taken_at").desc()
-    place = Window(RowNumber(), partition_by=[F(name) for name in alike], order_by=newest_first)
-    newest = wanted.annotate(place=place).filter(place=1).order_by().values("pk")
+    places = {f"by_{name}": _place(name) for name in ("taken_at", "verified_at", "rehearsed_at")}
+    first = Q(by_taken_at=1) | Q(by_verified_at=1) | Q(by_rehearsed_at=1)
+    newest = wanted.annotate(**_FLAGS).annotate(**places).filter(first).order_by().values("pk")
     read = GenerationDisk.objects.filter(pk__in=newest).order_by()
     found: dict[Place, list[Held]] = defaultdict(list)
     for disk in read.select_related("generation__store__host").defer("generation__manifest"):
@@ -109,8 +145,33 @@ def _kept(uuids: set[uuid.UUID], *, narrow: bool) -> dict[Place, list[Held]]:
     return found
 
 
-def _row(disk: VirtualDisk, held: list[Held], now: datetime) -> CoverageRow:
-    verdict = _verdict(disk, held, now)
+_FLAGS = {
+    "whole": Case(When(unreadable=[], then=True), default=False, output_field=BooleanField()),
+    "read": ExpressionWrapper(Q(generation__verified_at=None), output_field=BooleanField()),
+}
+_GENERATION = ("vm_uuid", "source_host", "store", "state")
+_ALIKE = ("target", "source", "whole", "read", *(f"generation__{name}" for name in _GENERATION))
+
+
+def _place(name: str) -> Window:
+    """1 for the disk whose generation is the last of those alike by one of its times."""
+    order = F(f"generation__{name}").desc(nulls_last=True)
+    return Window(RowNumber(), partition_by=[F(alike) for alike in _ALIKE], order_by=order)
+
+
+def _deep(uuids: set[uuid.UUID], *, narrow: bool) -> dict[Place, GenerationDisk]:
+    """The newest deep run of each (VM, target): what it found missed stands until the next one."""
+    wanted = GenerationDisk.objects.filter(mode=DEEP)
+    if narrow:
+        wanted = wanted.filter(generation__vm_uuid__in=uuids)
+    oldest_first = wanted.select_related("generation").order_by("generation__taken_at")
+    read = oldest_first.defer("generation__manifest")
+    return {(disk.generation.vm_uuid, disk.target): disk for disk in read}
+
+
+def _row(disk: VirtualDisk, found: _Found, now: datetime) -> CoverageRow:
+    exclusion = next((e for e in disk.vm.exclusions.all() if e.target == disk.target), None)
+    verdict = _verdict(disk, found, exclusion, now)
     return CoverageRow(
         vm=disk.vm.name,
         vm_uuid=disk.vm.uuid,
@@ -120,20 +181,31 @@ def _row(disk: VirtualDisk, held: list[Held], now: datetime) -> CoverageRow:
         capacity_bytes=disk.capacity_bytes,
         verdict=verdict.verdict,
         level=verdict.level,
-        reason=verdict.reason,
+        reason=verdict.reason + _lapsed(exclusion, now),
         newest=verdict.newest,
+        limits=found.limits,
+        allocation_bytes=disk.allocation_bytes,
+        rehearsed=verdict.rehearsed,
+        excluded_until=exclusion.until if exclusion else None,
+        known_since=disk.first_seen_at,
+        mild=verdict.mild,
     )
 
 
-def _verdict(disk: VirtualDisk, held: list[Held], now: datetime) -> Covered:
+def _verdict(
+    disk: VirtualDisk, found: _Found, exclusion: Exclusion | None, now: datetime
+) -> Covered:
     host = disk.vm.host
     seen = presence(host.seen_at, host.failing_since, host.error, now)
     unknown = "" if seen.state == "up" else f"{host.name} does not answer: {seen.reason}"
+    deep = found.deep if found.deep and _same_disk(disk, found.deep) else None
     return judge(
-        [_one(disk, generation) for generation, old in held if _same_disk(disk, old)],
+        [_one(disk, generation, old) for generation, old in found.held if _same_disk(disk, old)],
         now=now,
-        excluded=_excluded(disk, now),
+        limits=found.limits,
+        excluded=_excluded(exclusion, now),
         unknown=unknown,
+        missed=deep.missed if deep else (),
     )
 
 
@@ -146,7 +218,7 @@ def _same_disk(disk: VirtualDisk, old: GenerationDisk) -> bool:
     return moved and disk.first_seen_at <= old.generation.taken_at
 
 
-def _one(disk: VirtualDisk, generation: Generation) -> Kept:
+def _one(disk: VirtualDisk, generation: Generation, old: GenerationDisk) -> Kept:
     store = generation.store
     same_drive = _same_drive(disk, store)
     damaged = generation.state == Generation.State.DAMAGED
@@ -159,6 +231,7 @@ def _one(disk: VirtualDisk, generation: Generation) -> Kept:
         damage=(generation.damage.rstrip(".") or "damaged") if damaged else "",
         verified_at=generation.verified_at,
         rehearsed_at=generation.rehearsed_at,
+        unreadable=tuple((first, after) for first, after in old.unreadable),
     )
 
 
@@ -173,12 +246,23 @@ def _same_drive(disk: VirtualDisk, store: Store) -> bool:
     return bool(keys_below(disk.file_system) & set(store.drives))
 
 
-def _excluded(disk: VirtualDisk, now: datetime) -> str:
-    for exclusion in disk.vm.exclusions.all():
-        if exclusion.target == disk.target and (exclusion.until is None or exclusion.until > now):
-            until = f" until {exclusion.until:%Y-%m-%d}" if exclusion.until else ""
-            return f"{exclusion.by} took it out{until}: {exclusion.reason}"
-    return ""
+def _excluded(exclusion: Exclusion | None, now: datetime) -> str:
+    if exclusion is None or not _lasts(exclusion, now):
+        return ""
+    until = f" until {exclusion.until:%Y-%m-%d}" if exclusion.until else ""
+    return f"{exclusion.by} took it out{until}: {exclusion.reason}"
+
+
+def _lapsed(exclusion: Exclusion | None, now: datetime) -> str:
+    """That an exclusion has ended: the disk is in again without anybody having asked today."""
+    if exclusion is None or _lasts(exclusion, now):
+        return ""
+    ended = ago(exclusion.until, now)
+    return f" {exclusion.by} had taken it out ({exclusion.reason}); that ended {ended}."
+
+
+def _lasts(exclusion: Exclusion, now: datetime) -> bool:
+    return exclusion.until is None or exclusion.until > now
 
 
 def _iso(moment: datetime | None) -> str | None:

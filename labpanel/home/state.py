@@ -29,7 +29,7 @@ class Silence:
 
 @dataclass(frozen=True, slots=True)
 class DiskState:
-    """One virtual disk's coverage. `level` is one of good, watch, bad, unknown."""
+    """One virtual disk's coverage. `level` is one of backups.rules.coverage.LEVEL_ORDER."""
 
     vm: str
     disk: str
@@ -70,7 +70,7 @@ def say(
         *_of_unchecked(unchecked),
     ]
     if not spoken:
-        return _well(hosts, vms, bool(disks))
+        return _well(hosts, vms, disks)
     first, *rest = spoken
     more = [each.title for each in rest]
     return Say(
@@ -122,7 +122,11 @@ def _lowered(reason: str) -> str:
     return reason[:1].lower() + reason[1:]
 
 
-def _well(hosts: int, vms: int, copies: bool) -> Say:  # noqa: FBT001 - three plain facts
+def _well(hosts: int, vms: int, disks: Sequence[DiskState]) -> Say:
     where = f"{count(vms, 'virtual machine')} on {count(hosts, 'host')}."
-    kept = " Every disk has a proven copy on another machine." if copies else ""
+    out = [disk for disk in disks if disk.level == "excluded"]
+    kept = ""
+    if len(out) < len(disks):
+        but = f" but {count(len(out), 'disk')} left out on purpose" if out else ""
+        kept = f" Every disk{but} has a proven copy on another machine."
     return Say("good", "All is well.", where + kept)

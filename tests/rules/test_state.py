@@ -58,3 +58,9 @@ def test_all_is_well_only_when_it_is() -> None:
 
 def test_without_disks_nothing_is_claimed_of_copies() -> None:
     assert "copy" not in say([], [], [], 1, 0).text
+
+
+def test_what_is_left_out_on_purpose_is_not_called_kept() -> None:
+    out = DiskState("home", "vdb", "excluded", "olga took it out: swap")
+    assert "Every disk but 1 disk left out on purpose" in say([], [], [SAFE, out], 2, 3).text
+    assert "copy" not in say([], [], [out], 2, 3).text

@@ -33,8 +33,8 @@ def generation(disk: VirtualDisk, where: Store, hours: int, chance: random.Rando
         state=chance.choice(list(Generation.State)),
         damage=f"block {hours}",
         manifest={},
-        verified_at=chance.choice([None, NOW]),
-        rehearsed_at=chance.choice([None, NOW]),
+        verified_at=chance.choice([None, NOW, NOW - timedelta(days=30)]),
+        rehearsed_at=chance.choice([None, NOW, NOW - timedelta(days=90)]),
     )
     GenerationDisk.objects.create(
         generation=made,
@@ -44,11 +44,12 @@ def generation(disk: VirtualDisk, where: Store, hours: int, chance: random.Rando
         read_bytes=1,
         written_bytes=1,
         seconds=1,
+        unreadable=chance.choice([[], [], [[0, 4096]]]),
     )
 
 
 @pytest.mark.django_db
-@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("seed", range(40))
 def test_the_newest_of_those_alike_tell_as_much_as_all(seed: int) -> None:
     chance = random.Random(seed)
     alpha, beta = sampled.host("alpha"), sampled.host("beta")
@@ -65,7 +66,7 @@ def test_the_newest_of_those_alike_tell_as_much_as_all(seed: int) -> None:
         where = chance.choice(stores[: 1 + seed % 3])
         generation(disk, where, chance.randrange(300), chance)
     everything = [
-        coverage._one(disk, old.generation)
+        coverage._one(disk, old.generation, old)
         for old in GenerationDisk.objects.filter(target="vda")
         if old.generation.state != Generation.State.MISSING and coverage._same_disk(disk, old)
     ]

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
+from backups.rules.coverage import LEVEL_ORDER
 from backups.selectors.coverage import CoverageRow
 from labpanel.lib.durations import between
 from labpanel.lib.units import listed, size
@@ -17,12 +18,12 @@ _WORDS = {
     "unknown": ("is unknown", "are unknown"),
     "excluded": ("is left out on purpose", "are left out on purpose"),
 }
-_ORDER = ("bad", "watch", "unknown", "good")
+_UNPROVEN = {"unverified": ", not read back", "unrehearsed": ", not booted"}
 
 
 @dataclass(frozen=True, slots=True)
 class Copy:
-    """The copy state of a VM in a few words. `level` is one of good, watch, bad, unknown."""
+    """The copy state of a VM in a few words. `level` is one of LEVEL_ORDER."""
 
     level: str
     words: str
@@ -54,6 +55,8 @@ def copy_state(rows: Sequence[CoverageRow], now: datetime) -> Copy:
     if not rows:
         return Copy("unknown", "no disk")
     worst = rows[0]
+    if worst.mild:
+        return Copy(worst.level, f"{worst.disk}: a copy is damaged")
     alike = [row.disk for row in rows if row.verdict == worst.verdict]
     if worst.verdict in _WORDS:
         one, many = _WORDS[worst.verdict]
@@ -62,14 +65,13 @@ def copy_state(rows: Sequence[CoverageRow], now: datetime) -> Copy:
         what = listed(alike) if len(alike) == 2 else f"{len(alike)} disks"
         return Copy(worst.level, f"{what} {many}")
     oldest = min((row.newest.taken_at for row in rows if row.newest), default=now)
-    unread = ", not read back" if worst.verdict == "unverified" else ""
-    return Copy(worst.level, f"copy {between(oldest, now)} ago{unread}")
+    return Copy(worst.level, f"copy {between(oldest, now)} ago{_UNPROVEN.get(worst.verdict, '')}")
 
 
 def losses(rows: Iterable[CoverageRow], now: datetime) -> list[Loss]:
     """Per VM, worst first, if the host of these rows died now: a copy on it dies with it."""
     found = [loss for disks in by_vm(rows).values() if (loss := _loss(disks, now))]
-    return sorted(found, key=lambda loss: _ORDER.index(loss.level))
+    return sorted(found, key=lambda loss: LEVEL_ORDER.index(loss.level))
 
 
 def _loss(rows: Sequence[CoverageRow], now: datetime) -> Loss | None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from backups.models import Store
+from backups.rules.coverage import LEVEL_ORDER
 from backups.selectors.coverage import CoverageRow, coverage
 from hosts.models import VM, Finding, Host
 from hosts.rules.presence import Presence, presence
@@ -12,8 +13,6 @@ from hosts.selectors.findings import checked, open_findings
 from labpanel.home.selectors.copies import Copy, Loss, by_vm, copy_state, losses
 from labpanel.home.selectors.latest import NOTHING, Latest, latest_by_owner
 from labpanel.home.state import DiskState, Say, Silence, say
-
-_ORDER = ("bad", "watch", "unknown", "good")
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +124,7 @@ def _hosts(hosts: list[Host], findings: list[Finding], now: datetime) -> list[Ho
         own = [each for each in findings if each.host_id == host.pk]
         level, word = host_word(host, own, state, checked=host.pk in looked_at)
         lines.append(HostLine(host, level, word, samples.get(host.pk, NOTHING), state))
-    return sorted(lines, key=lambda line: _ORDER.index(line.level))
+    return sorted(lines, key=lambda line: LEVEL_ORDER.index(line.level))
 
 
 NOT_CHECKED = "not checked yet"
@@ -163,7 +162,7 @@ def _vms(vms: list[VM], up: set[int], rows: list[CoverageRow], now: datetime) ->
         )
         for vm in vms
     ]
-    return sorted(lines, key=lambda line: _ORDER.index(line.copy.level))
+    return sorted(lines, key=lambda line: LEVEL_ORDER.index(line.copy.level))
 
 
 def _deaths(hosts: list[Host], rows: list[CoverageRow], now: datetime) -> list[Death]:
@@ -174,4 +173,4 @@ def _deaths(hosts: list[Host], rows: list[CoverageRow], now: datetime) -> list[D
 
 
 def _cost(death: Death) -> int:
-    return min((_ORDER.index(loss.level) for loss in death.losses), default=len(_ORDER))
+    return min((LEVEL_ORDER.index(loss.level) for loss in death.losses), default=len(LEVEL_ORDER))
