@@ -6,6 +6,7 @@ from backups.services import look_at_stores as looking
 from backups.services import settle
 from backups.services.back_up import back_up as do_back_up
 from backups.services.restore import restore as do_restore
+from backups.services.run_policies import run_policies as turn_of_policies
 from backups.services.verify import verify as do_verify
 from labpanel.celery import app
 from labpanel.jobs import work
@@ -32,3 +33,8 @@ def restore(job_id: int) -> None:
 def look_at_stores() -> None:
     looking.look_at_stores()
     settle.close_leftovers(timezone.now())
+
+
+@app.task(name="backups.tasks.run_policies", time_limit=50)
+def run_policies() -> None:
+    turn_of_policies(timezone.now())

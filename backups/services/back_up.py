@@ -37,8 +37,19 @@ BLOCK_BYTES = 256 * 1024
 FORMAT = 1
 
 
-def ask_for_backup(vm: VM, store: Store, *, asked_by: str = "") -> Job:
-    """Open the job. Raises Refusal or Busy before anything was changed."""
+def ask_for_backup(
+    vm: VM,
+    store: Store,
+    *,
+    asked_by: str = "",
+    policy: str = "",
+    deep: bool = False,
+    freeze: bool = True,
+    bytes_per_second: int | None = None,
+) -> Job:
+    """Open the job. `policy` is the name of the one that asks, `deep` reads everything whatever
+    the bitmap says, `bytes_per_second` caps the copying. Raises Refusal or Busy before anything
+    was changed."""
     if vm.missing_since is not None:
         raise Refusal(f"{vm.name} is missing since {vm.missing_since:%Y-%m-%d %H:%M} UTC.", 409)
     return ledger.open_job(
@@ -47,7 +58,14 @@ def ask_for_backup(vm: VM, store: Store, *, asked_by: str = "") -> Job:
         subject=f"vm:{vm.uuid}",
         lock_key=f"vm:{vm.uuid}",
         asked_by=asked_by,
-        parameters={"vm_uuid": str(vm.uuid), "store": store.pk},
+        parameters={
+            "vm_uuid": str(vm.uuid),
+            "store": store.pk,
+            "policy": policy,
+            "deep": deep,
+            "freeze": freeze,
+            "bytes_per_second": bytes_per_second,
+        },
     )
 
 
