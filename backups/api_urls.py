@@ -2,15 +2,38 @@
 
 from django.urls import URLPattern, path
 
-from backups import api
+from backups import api, api_safety
 from labpanel.api import by_method
 
 urlpatterns: list[URLPattern] = [
     path("coverage", api.read_coverage),
+    path("exposure", api_safety.read_exposure),
     path("stores", by_method(GET=api.read_stores, POST=api.create_store)),
     path("generations", api.read_generations),
     path("generations/<str:key>", api.read_generation),
     path("generations/<str:key>/verify", api.create_verification),
     path("generations/<str:key>/restore", api.create_restore),
     path("backups", api.create_backup),
+    path(
+        "policies",
+        by_method(GET=api_policies.read_policies, POST=api_policies.create_policy),
+    ),
+    path("policies/story", api_policies.create_story),
+    path("policies/assign", api_policies.assign_vm),
+    path(
+        "policies/<str:name>",
+        by_method(
+            GET=api_policies.read_policy,
+            PATCH=api_policies.change_policy,
+            DELETE=api_policies.remove_policy,
+        ),
+    ),
+    path(
+        "exclusions",
+        by_method(
+            GET=api_policies.read_exclusions,
+            POST=api_policies.create_exclusion,
+            DELETE=api_policies.remove_exclusion,
+        ),
+    ),
 ]

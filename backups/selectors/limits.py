@@ -3,8 +3,9 @@
 from collections.abc import Iterable
 from datetime import timedelta
 
-from backups.models import Policy, PolicyMember
+from backups.models import Policy
 from backups.rules.coverage import Limits
+from backups.selectors.policies import Policies, age_limit
 from hosts.models import VM
 
 # Reading back and booting wait for their window: a day to spare before a proof counts as old.
@@ -13,22 +14,18 @@ SPARE_DAYS = 1
 
 def limits_of(vms: Iterable[VM]) -> dict[int, Limits]:
     """By the VM's primary key; two queries however many VMs there are."""
-    default = Policy.objects.filter(is_default=True, enabled=True).first()
-    named = PolicyMember.objects.select_related("policy")
-    own = {each.vm_id: each.policy if each.policy.enabled else None for each in named}
-    known: dict[int | None, Limits] = {}
+    policies = Policies()
+    of_policy = {policy.pk: _limits(policy) for policy in policies.all}
     found = {}
     for vm in vms:
-        policy = own.get(vm.pk, default)
-        key = policy.pk if policy else None
-        found[vm.pk] = known.setdefault(key, _limits(policy))
+        policy = policies.of(vm)
+        found[vm.pk] = of_policy[policy.pk] if policy else Limits()
     return found
 
 
-def _limits(policy: Policy | None) -> Limits:
-    if policy is None:
-        return Limits()
+def _limits(policy: Policy) -> Limits:
     return Limits(
+        age=age_limit(policy),
         verify=_window(policy.verify_days),
         rehearse=_window(policy.rehearse_days),
         policy=policy.name,

@@ -1,14 +1,13 @@
-"""What the coverage of virtual disks means for a VM, and for the death of a host."""
+"""What the coverage of its virtual disks means for a VM, in a few words."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from backups.rules.coverage import LEVEL_ORDER
 from backups.selectors.coverage import CoverageRow
 from labpanel.lib.durations import between
-from labpanel.lib.units import listed, size
+from labpanel.lib.units import listed
 
 # Of one disk and of several; verdicts that are not here are said by their age.
 _WORDS = {
@@ -27,19 +26,6 @@ class Copy:
 
     level: str
     words: str
-
-
-@dataclass(frozen=True, slots=True)
-class Loss:
-    """What the death of one host would take of one VM."""
-
-    vm: str
-    level: str
-    words: str
-
-    @property
-    def sentence(self) -> str:
-        return f"{self.vm}: {self.words}"
 
 
 def by_vm(rows: Iterable[CoverageRow]) -> dict[UUID, list[CoverageRow]]:
@@ -66,28 +52,3 @@ def copy_state(rows: Sequence[CoverageRow], now: datetime) -> Copy:
         return Copy(worst.level, f"{what} {many}")
     oldest = min((row.newest.taken_at for row in rows if row.newest), default=now)
     return Copy(worst.level, f"copy {between(oldest, now)} ago{_UNPROVEN.get(worst.verdict, '')}")
-
-
-def losses(rows: Iterable[CoverageRow], now: datetime) -> list[Loss]:
-    """Per VM, worst first, if the host of these rows died now: a copy on it dies with it."""
-    found = [loss for disks in by_vm(rows).values() if (loss := _loss(disks, now))]
-    return sorted(found, key=lambda loss: LEVEL_ORDER.index(loss.level))
-
-
-def _loss(rows: Sequence[CoverageRow], now: datetime) -> Loss | None:
-    kept = [row for row in rows if row.verdict != "excluded"]
-    if not kept:
-        return None
-    gone = [row for row in kept if not _survives(row)]
-    if gone:
-        disks = [row.disk for row in gone]
-        what = "everything" if len(gone) == len(kept) else f"everything on {listed(disks)}"
-        total = sum(row.capacity_bytes or 0 for row in gone)
-        return Loss(rows[0].vm, "bad", f"{what} ({size(total)})" if total else what)
-    oldest = min(row.newest.taken_at for row in kept if row.newest)
-    level = "good" if all(row.level == "good" for row in kept) else "watch"
-    return Loss(rows[0].vm, level, f"the last {between(oldest, now)} of changes")
-
-
-def _survives(row: CoverageRow) -> bool:
-    return row.newest is not None and row.newest.off_host and not row.newest.damage

@@ -6,10 +6,12 @@ from datetime import datetime
 
 from backups.models import Store
 from backups.selectors.coverage import coverage
+from backups.selectors.exposure import Death, deaths
+from backups.selectors.speeds import speeds
 from hosts.models import FileSystem, Finding, Host, PhysicalDisk
 from hosts.rules.presence import Presence
 from hosts.selectors.findings import DriveState, checked, drives, open_findings
-from labpanel.home.selectors.copies import Loss, by_vm, copy_state, losses
+from labpanel.home.selectors.copies import by_vm, copy_state
 from labpanel.home.selectors.latest import NOTHING, Latest, latest_by_owner, latest_of
 from labpanel.home.selectors.overview import VMLine, host_presence, host_word
 
@@ -44,7 +46,7 @@ class HostPage:
     mounts: list[Mount]
     drives: list[Drive]
     vms: list[VMLine]
-    losses: list[Loss]
+    death: Death
     stores: list[Store]
 
     @property
@@ -83,7 +85,7 @@ def host_page(host: Host, now: datetime) -> HostPage:
             VMLine(vm, known, samples.get(vm.pk, NOTHING), copy_state(disks.get(vm.uuid, []), now))
             for vm in vms
         ],
-        losses=losses(rows, now),
+        death=deaths([host], rows, speeds(), now)[0],
         stores=list(host.stores.all()),
     )
 

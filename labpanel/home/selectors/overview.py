@@ -7,10 +7,12 @@ from datetime import datetime
 from backups.models import Store
 from backups.rules.coverage import LEVEL_ORDER
 from backups.selectors.coverage import CoverageRow, coverage
+from backups.selectors.exposure import Death, deaths
+from backups.selectors.speeds import speeds
 from hosts.models import VM, Finding, Host
 from hosts.rules.presence import Presence, presence
 from hosts.selectors.findings import checked, open_findings
-from labpanel.home.selectors.copies import Copy, Loss, by_vm, copy_state, losses
+from labpanel.home.selectors.copies import Copy, by_vm, copy_state
 from labpanel.home.selectors.latest import NOTHING, Latest, latest_by_owner
 from labpanel.home.state import DiskState, Say, Silence, say
 
@@ -45,14 +47,6 @@ class VMLine:
 
 
 @dataclass(frozen=True, slots=True)
-class Death:
-    """What is lost if this host dies now."""
-
-    host: Host
-    losses: list[Loss]
-
-
-@dataclass(frozen=True, slots=True)
 class Overview:
     say: Say
     deaths: list[Death]
@@ -72,7 +66,7 @@ def overview(now: datetime) -> Overview:
     up = {line.host.pk for line in lines if line.presence.state == "up"}
     return Overview(
         say=_say(findings, lines, vms, rows),
-        deaths=_deaths(hosts, rows, now),
+        deaths=sorted(deaths(hosts, rows, speeds(), now), key=_cost),
         hosts=lines,
         vms=_vms(vms, up, rows, now),
         has_store=Store.objects.exists(),
@@ -163,13 +157,6 @@ def _vms(vms: list[VM], up: set[int], rows: list[CoverageRow], now: datetime) ->
         for vm in vms
     ]
     return sorted(lines, key=lambda line: LEVEL_ORDER.index(line.copy.level))
-
-
-def _deaths(hosts: list[Host], rows: list[CoverageRow], now: datetime) -> list[Death]:
-    found = [
-        Death(host, losses([row for row in rows if row.host == host.name], now)) for host in hosts
-    ]
-    return sorted(found, key=_cost)
 
 
 def _cost(death: Death) -> int:

@@ -1,0 +1,66 @@
+"""How fast each store gave and took, measured from what was done."""
+
+from collections import defaultdict
+from datetime import datetime
+from typing import Any
+
+from django.db.models import F, FloatField, Sum
+from django.db.models.functions import Cast
+
+from backups.models import Generation, GenerationDisk
+from backups.rules.exposure import BACKUP, NEWEST, RESTORE, VERIFY, Speed, measured
+from labpanel.jobs.models import Job
+from labpanel.jobs.states import State
+from labpanel.lib.hints import FULL
+
+# Enough for the newest few of each of a home's stores.
+_JOBS, _BACKUPS = 200, 200
+Found = dict[str, dict[str, list[float]]]
+
+
+def speeds() -> dict[str, Speed]:
+    """By the store's name; a store without any measurement is left out. Three queries."""
+    found: Found = defaultdict(lambda: defaultdict(list))
+    _read_jobs(found)
+    _read_backups(found)
+    made = {store: measured(store, kinds) for store, kinds in found.items()}
+    return {store: speed for store, speed in made.items() if speed is not None}
+
+
+def _read_jobs(found: Found) -> None:
+    """Restores and level-2 verifications: bytes of virtual disk over their whole time."""
+    done = Job.objects.filter(kind__in=(RESTORE, VERIFY), state=State.DONE, total_bytes__gt=0)
+    newest = done.order_by("-pk").only(
+        "kind", "parameters", "total_bytes", "started_at", "ended_at"
+    )[:_JOBS]
+    jobs = [job for job in newest if _tells(job.kind, job.parameters)]
+    keys = {job.parameters["generation"] for job in jobs}
+    stores = dict(Generation.objects.filter(key__in=keys).values_list("key", "store__name"))
+    for job in jobs:
+        store = stores.get(job.parameters["generation"])
+        seconds = _seconds(job.started_at, job.ended_at)
+        if store and seconds:
+            found[store][job.kind].append(job.total_bytes / seconds)
+
+
+def _tells(kind: str, parameters: dict[str, Any]) -> bool:
+    """Whether such a job reads whole disks of one generation."""
+    if "generation" not in parameters or parameters.get("in_place"):
+        return False
+    return kind == RESTORE or parameters.get("level") == 2
+
+
+def _read_backups(found: Found) -> None:
+    """Full backups, by generation: their disks are copied one after the other."""
+    full = GenerationDisk.objects.filter(mode=FULL, seconds__gt=0)
+    speed = Cast(Sum("virtual_bytes"), FloatField()) / Sum("seconds")
+    per = full.values("generation").annotate(store=F("generation__store__name"), speed=speed)
+    for store, each in per.order_by("-generation__taken_at").values_list("store", "speed")[
+        :_BACKUPS
+    ]:
+        if len(found[store][BACKUP]) < NEWEST:
+            found[store][BACKUP].append(each)
+
+
+def _seconds(started: datetime | None, ended: datetime | None) -> float:
+    return (ended - started).total_seconds() if started and ended else 0.0

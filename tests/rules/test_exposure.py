@@ -1,0 +1,130 @@
+"""What would be lost, and how long getting it back takes: never a number that nobody measured."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from backups.rules.coverage import Kept
+from backups.rules.exposure import (
+    BACKUP,
+    NOT_MEASURED,
+    RESTORE,
+    VERIFY,
+    Speed,
+    Standing,
+    all_back,
+    loss_of,
+    measured,
+    worst_first,
+)
+
+NOW = datetime(2026, 11, 22, 23, 15, tzinfo=UTC)
+GIB = 2**30
+FAST = {"far": Speed("far", GIB / 4, RESTORE, 3)}
+
+
+def copy(hours: int = 3, store: str = "far") -> Kept:
+    return Kept("g1", store, NOW - timedelta(hours=hours), off_host=True)
+
+
+def disk(
+    name: str, found: Kept | None, level: str = "good", capacity: int = 20, used: int = 6
+) -> Standing:
+    return Standing(name, level, capacity * GIB, used * GIB, found)
+
+
+def plain(text: str) -> str:
+    return text.replace("\N{NO-BREAK SPACE}", " ")
+
+
+@pytest.mark.parametrize(
+    ("disks", "level", "words"),
+    [
+        ([disk("vda", copy())], "good", "the last 3 h of changes"),
+        ([disk("vda", copy(), "watch")], "watch", "the last 3 h of changes"),
+        ([disk("vda", copy(), "bad")], "watch", "the last 3 h of changes"),
+        ([disk("vda", None, "bad")], "bad", "everything (6 GiB)"),
+        (
+            [disk("vdb", None, "bad", 80, 38), disk("vda", copy())],
+            "bad",
+            "everything on vdb (38 GiB), and the last 3 h on vda",
+        ),
+        ([disk("vda", copy()), disk("vdb", copy(60))], "good", "the last 2 d of changes"),
+        ([disk("vda", copy()), disk("vdb", None, "excluded")], "good", "the last 3 h of changes"),
+    ],
+)
+def test_what_would_be_lost(disks: list[Standing], level: str, words: str) -> None:
+    loss = loss_of("home", disks, {}, NOW)
+    assert loss is not None
+    assert (loss.level, plain(loss.words)) == (level, words)
+
+
+def test_a_vm_left_out_on_purpose_loses_nothing_that_counts() -> None:
+    assert loss_of("home", [disk("vda", None, "excluded")], {}, NOW) is None
+
+
+def test_getting_back_takes_what_was_measured() -> None:
+    loss = loss_of("home", [disk("vda", copy()), disk("vdb", copy(), capacity=40)], FAST, NOW)
+    assert loss is not None
+    assert loss.back is not None
+    assert loss.back.seconds == 240
+    assert plain(loss.back.words) == "about 4 min"
+    assert plain(loss.back.why) == (
+        "60 GiB at the speed of far: 256 MiB/s, judged by 3 restores from it."
+    )
+
+
+def test_one_store_that_was_never_measured_leaves_the_time_open() -> None:
+    loss = loss_of("home", [disk("vda", copy()), disk("vdb", copy(store="new"))], FAST, NOW)
+    assert loss is not None
+    assert loss.back is not None
+    assert (loss.back.seconds, loss.back.words) == (None, NOT_MEASURED)
+
+
+def test_what_has_no_copy_cannot_come_back() -> None:
+    loss = loss_of("home", [disk("vda", None, "bad")], FAST, NOW)
+    assert loss is not None
+    assert loss.back is None
+    assert all_back([loss]) is None
+
+
+def test_a_host_is_back_when_all_its_vms_are() -> None:
+    first = loss_of("home", [disk("vda", copy())], FAST, NOW)
+    second = loss_of("web", [disk("vda", copy())], FAST, NOW)
+    unmeasured = loss_of("new", [disk("vda", copy(store="new"))], FAST, NOW)
+    assert first
+    assert second
+    assert unmeasured
+    both = all_back([first, second])
+    assert both is not None
+    assert (both.seconds, both.speeds) == (160, (FAST["far"],))
+    whole = all_back([first, unmeasured])
+    assert whole is not None
+    assert whole.seconds is None
+
+
+def test_worst_first() -> None:
+    found = [
+        loss_of(name, [disk("vda", found, level)], {}, NOW)
+        for name, found, level in (
+            ("b", copy(), "good"),
+            ("a", copy(), "good"),
+            ("c", copy(), "watch"),
+            ("d", None, "bad"),
+        )
+    ]
+    assert [loss.vm for loss in worst_first([loss for loss in found if loss])] == list("dcab")
+
+
+def test_restores_tell_more_than_readings_and_backups() -> None:
+    by_kind = {BACKUP: [10.0], VERIFY: [20.0], RESTORE: [30.0, 5.0, 40.0]}
+    assert measured("far", by_kind) == Speed("far", 30.0, RESTORE, 3)
+    del by_kind[RESTORE]
+    assert measured("far", by_kind) == Speed("far", 20.0, VERIFY, 1)
+    assert measured("far", {VERIFY: [0.0], BACKUP: [10.0]}) == Speed("far", 10.0, BACKUP, 1)
+    assert measured("far", {}) is None
+
+
+def test_only_the_newest_measurements_count() -> None:
+    speed = measured("far", {RESTORE: [9.0, 9.0, 9.0, 9.0, 9.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0]})
+    assert speed == Speed("far", 9.0, RESTORE, 5)
