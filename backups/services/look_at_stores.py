@@ -10,6 +10,7 @@ from backups.models import Generation, Store
 from backups.selectors.drives import file_system_of, keys_below
 from backups.services.identity import panel_id
 from backups.services.index_generation import index_generation
+from backups.services.note_store_reading import note_store_reading
 from hosts.models import Host
 from labpanel.adapters import bus
 from labpanel.adapters.errors import AdapterError
@@ -48,6 +49,7 @@ def look_at(store: Store) -> None:
         drives=_drives(store, seen["path"]),
     )
     take_in(store, seen["generations"])
+    note_store_reading(store, seen["size_bytes"], seen["available_bytes"])
 
 
 def _drives(store: Store, path: str) -> list[str]:

@@ -5,6 +5,7 @@ import uuid
 from typing import Any
 
 import pytest
+import time_machine
 from django.contrib.auth.models import User
 from django.test import Client
 from django.utils import timezone
@@ -293,3 +294,24 @@ def test_the_api_shows_and_opens_jobs(
 def test_the_api_is_behind_the_sign_in(generation: Generation, client: Client) -> None:
     for address in ("coverage", "stores", "generations"):
         assert client.get(f"/api/v1/{address}").status_code == 401
+
+
+def test_how_full_a_store_is_is_noted_once_a_day(store: Store, keeping: Keeping) -> None:
+    with time_machine.travel("2031-11-20T10:00:00Z", tick=False):
+        looking.look_at(store)
+    with time_machine.travel("2031-11-21T10:00:00Z", tick=False):
+        looking.look_at(store)
+        keeping.generations = [{"key": KEY, "manifest": manifest()}]
+        looking.look_at(store)
+    first, second = store.readings.filter(day__year=2031)
+    assert (first.day.day, first.size_bytes, first.available_bytes, first.kept_bytes) == (
+        20,
+        100,
+        60,
+        0,
+    )
+    assert (second.day.day, second.kept_bytes) == (21, sum_of_files(manifest()))
+
+
+def sum_of_files(found: dict[str, Any]) -> int:
+    return sum(disk["file_bytes"] for disk in found["disks"])
