@@ -2,7 +2,7 @@
 
 from django.urls import URLPattern, path
 
-from backups import api, api_safety
+from backups import api, api_policies, api_safety
 from labpanel.api import by_method
 
 urlpatterns: list[URLPattern] = [

@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from labpanel.lib.units import listed
+
 FAR, NEAR = "far", "near"
 # A store that is silent for less keeps its place: its copies wait for it rather than begin anew
 # in another store.
@@ -61,6 +63,6 @@ def _fitness(store: Candidate, now: datetime) -> tuple[bool, float, bool, int]:
 
 
 def in_words(places: Sequence[str]) -> str:
-    """ "to another machine, to the VM's own host and to nas"."""
+    """ "to another machine, to the VM’s own host and to nas"."""
     words = {FAR: "to another machine", NEAR: "to the VM’s own host"}
-    return ", ".join(words.get(place, f"to {place}") for place in places)
+    return listed([words.get(place, f"to {place}") for place in places])

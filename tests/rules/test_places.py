@@ -80,7 +80,7 @@ def test_a_place_that_means_no_store_says_why(word: str, stores: list[Candidate]
 
 
 def test_places_in_words() -> None:
-    assert in_words(["far", "near", "nas"]) == "to another machine, to the VM’s own host, to nas"
+    assert in_words(["far", "near", "nas"]) == "to another machine, to the VM’s own host and to nas"
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,174 @@
+"""Policies as pages, API and CLI show them: in words, and what became of their last runs."""
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+from datetime import datetime, time
+from typing import Any
+
+from backups.models import Policy
+from backups.rules import turns
+from backups.rules.calendar import next_due
+from backups.rules.calendar_words import in_words
+from backups.rules.places import in_words as places_in_words
+from backups.rules.policies import keeps
+from backups.selectors.dues import Due, dues
+from backups.selectors.policies import Policies, calendar_of
+from hosts.models import VM
+from labpanel.jobs.models import Job
+
+
+@dataclass(frozen=True, slots=True)
+class RunRow:
+    """One VM at one place of its policy. `level` and `words` are a mark, `reason` a sentence or
+    empty; `at` is when it was last saved by the policy, `until` when a failed run is tried again,
+    `due_at` the due time that these speak of."""
+
+    vm: VM
+    place: str
+    store: str
+    level: str
+    words: str
+    reason: str = ""
+    at: datetime | None = None
+    until: datetime | None = None
+    due_at: datetime | None = None
+    job: Job | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "vm": self.vm.name,
+            "vm_uuid": str(self.vm.uuid),
+            "place": self.place,
+            "store": self.store or None,
+            "state": self.words,
+            "reason": self.reason,
+            "due_at": _iso(self.due_at),
+            "saved_at": _iso(self.at),
+            "tried_again_at": _iso(self.until),
+            "job": self.job.pk if self.job else None,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyRow:
+    """A policy in words: `when` "every Sunday at 02:00, Europe/Berlin", `where`, `keeps`; and
+    its runs, those that need a look first."""
+
+    policy: Policy
+    when: str
+    where: str
+    keeps: str
+    next_due: datetime | None
+    runs: list[RunRow] = field(default_factory=list)
+
+    @property
+    def vms(self) -> list[VM]:
+        return list({run.vm.pk: run.vm for run in self.runs}.values())
+
+    @property
+    def troubles(self) -> list[RunRow]:
+        return [run for run in self.runs if run.level in {"bad", "watch"}]
+
+    def as_json(self) -> dict[str, Any]:
+        policy = self.policy
+        return {
+            "name": policy.name,
+            "default": policy.is_default,
+            "enabled": policy.enabled,
+            "cron": policy.cron,
+            "timezone": policy.timezone,
+            "when": self.when,
+            "next_due": _iso(self.next_due),
+            "places": policy.places,
+            "keep_last": policy.keep_last,
+            "keep_daily": policy.keep_daily,
+            "keep_weekly": policy.keep_weekly,
+            "keep_monthly": policy.keep_monthly,
+            "bytes_per_second": policy.bytes_per_second,
+            "freeze": policy.freeze,
+            "verify_days": policy.verify_days,
+            "rehearse_days": policy.rehearse_days,
+            "deep_days": policy.deep_days,
+            "window_start": _clock(policy.window_start),
+            "window_end": _clock(policy.window_end),
+            "runs": [run.as_json() for run in self.runs],
+        }
+
+
+def policy_list(now: datetime) -> list[PolicyRow]:
+    """All policies by name; a constant number of queries."""
+    owed = defaultdict(list)
+    for due in dues(now):
+        owed[due.policy.pk].append(due)
+    return [_row(policy, owed[policy.pk], now) for policy in Policy.objects.all()]
+
+
+def policy_row(policy: Policy, now: datetime) -> PolicyRow:
+    return next(row for row in policy_list(now) if row.policy.pk == policy.pk)
+
+
+def without_policy() -> list[VM]:
+    """VMs that nothing saves by itself: no policy names them, and there is no default one, or
+    theirs is switched off."""
+    policies = Policies()
+    present = VM.objects.filter(missing_since=None).defer("xml", "inactive_xml")
+    return [vm for vm in present if not ((policy := policies.of(vm)) and policy.enabled)]
+
+
+def _row(policy: Policy, owed: list[Due], now: datetime) -> PolicyRow:
+    order = ("bad", "watch", "busy", "none", "good")
+    runs = [_run(due) for due in owed]
+    return PolicyRow(
+        policy=policy,
+        when=in_words(calendar_of(policy)),
+        where=places_in_words(policy.places),
+        keeps=keeps(policy.keep_last, policy.keep_daily, policy.keep_weekly, policy.keep_monthly),
+        next_due=next_due(calendar_of(policy), now) if policy.enabled else None,
+        runs=sorted(runs, key=lambda run: (order.index(run.level), run.vm.name, run.store)),
+    )
+
+
+def _run(due: Due) -> RunRow:
+    level, words, reason = _said(due)
+    job = due.last.job if due.last else None
+    saved = job is not None and job.state == "done"
+    return RunRow(
+        vm=due.vm,
+        place=due.place.word,
+        store=due.place.store.name if due.place.store else "",
+        level=level,
+        words=words,
+        reason=reason,
+        at=job.ended_at if job and saved else None,
+        until=due.until,
+        due_at=due.last.due_at if due.due_at is None and due.last else due.due_at,
+        job=job,
+    )
+
+
+def _said(due: Due) -> tuple[str, str, str]:
+    """A mark's level and words, and the reason."""
+    job = due.last.job if due.last else None
+    ended = job.sentence if job else ""
+    if due.place.store is None:
+        return "bad", "no store", due.place.why
+    if not due.policy.enabled:
+        return "none", "switched off", ""
+    if due.decision == turns.TRY:
+        return ("watch", "waits", due.away) if due.away else ("none", "waits for its turn", "")
+    return {
+        turns.NOTHING: ("good", "saved", "") if job else ("none", "not due yet", ""),
+        turns.DONE: ("good", "saved", ""),
+        turns.ACTIVE: ("busy", "being saved", ""),
+        turns.WAIT: ("bad", "failed", ended),
+        turns.GIVEN_UP: ("bad", "given up until the next time", ended),
+        turns.CANCELLED: ("watch", "cancelled", ended),
+    }[due.decision]
+
+
+def _iso(moment: datetime | None) -> str | None:
+    return moment.isoformat() if moment else None
+
+
+def _clock(moment: time | None) -> str | None:
+    return f"{moment:%H:%M}" if moment else None
