@@ -1,0 +1,226 @@
+"""Which copies of a VM in one store stay, and why each one does or goes. Pure.
+
+A policy keeps the newest N copies, and the newest copy of each of the last N days, weeks (ISO 8601)
+and months that have one, in its time zone. Each of these counts on its own, so one copy may be
+wanted by several. Only whole copies count: one that is damaged never takes the place of a good one.
+Whatever the numbers say, the last good copy of a disk stays.
+"""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+from labpanel.lib.units import count, listed
+
+KEPT, DROPPED, GONE = "kept", "dropped", "gone"
+
+
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """One generation. `good` are the targets of its disks that are as backed up as far as is known,
+    `bad` of those that are not; `parents` leads from a target to the key of the generation that the
+    disk's image backs on. `proven` says that its content was read back, `protected` why it must
+    stay, `gone` that it is not in the store any more."""
+
+    key: str
+    taken_at: datetime
+    good: frozenset[str]
+    bad: frozenset[str] = frozenset()
+    parents: Mapping[str, str] = field(default_factory=dict)
+    proven: bool = False
+    protected: str = ""
+    gone: bool = False
+
+    @property
+    def whole(self) -> bool:
+        return not self.bad
+
+
+@dataclass(frozen=True, slots=True)
+class Keep:
+    """A policy's numbers; `zone` is an IANA name."""
+
+    last: int
+    daily: int
+    weekly: int
+    monthly: int
+    zone: str
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """`fate` is KEPT, DROPPED or GONE; `reason` follows it: "kept: newest of week 47"."""
+
+    key: str
+    fate: str
+    reason: str
+
+    @property
+    def sentence(self) -> str:
+        return f"{self.fate}: {self.reason}"
+
+
+def judge(copies: Iterable[Copy], keep: Keep | None, frozen: str = "") -> list[Verdict]:
+    """A verdict for each copy, newest first. `keep` None: nothing is ever dropped. `frozen` says
+    why nothing is dropped at all just now (the VM is held, say)."""
+    ordered = sorted(copies, key=lambda copy: (copy.taken_at, copy.key), reverse=True)
+    here = [copy for copy in ordered if not copy.gone]
+    reasons = _frozen(here, keep, frozen) or _reasons(here, keep)
+    return [_verdict(copy, reasons.get(copy.key, []), keep) for copy in ordered]
+
+
+def _frozen(here: Sequence[Copy], keep: Keep | None, frozen: str) -> dict[str, list[str]]:
+    if keep is None:
+        frozen = "no policy says how many to keep"
+    return {copy.key: [frozen] for copy in here} if frozen else {}
+
+
+def _reasons(here: Sequence[Copy], keep: Keep | None) -> dict[str, list[str]]:
+    """By key, why a copy stays; one that is not in it goes."""
+    assert keep is not None
+    found: dict[str, list[str]] = {}
+    for wanted in (_protected(here), _wanted(here, keep), _last_good(here), _waiting(here, keep)):
+        for key, reason in wanted:
+            found.setdefault(key, []).append(reason)
+    for key, reason in _carrying(here, found):
+        found.setdefault(key, []).append(reason)
+    return found
+
+
+def _protected(here: Sequence[Copy]) -> list[tuple[str, str]]:
+    return [(each.key, f"protected because {each.protected}") for each in here if each.protected]
+
+
+def _wanted(here: Sequence[Copy], keep: Keep) -> list[tuple[str, str]]:
+    """What the policy's numbers ask for."""
+    whole = [copy for copy in here if copy.whole]
+    zone = ZoneInfo(keep.zone)
+    last = "the last one" if keep.last == 1 else f"one of the last {keep.last}"
+    found = [(copy.key, last) for copy in whole[: keep.last]]
+    for number, period, name in (
+        (keep.daily, _day, _day_name),
+        (keep.weekly, _week, _week_name),
+        (keep.monthly, _month, _month_name),
+    ):
+        newest: dict[tuple[int, ...], tuple[str, str]] = {}
+        for copy in whole:
+            local = copy.taken_at.astimezone(zone)
+            newest.setdefault(period(local), (copy.key, f"newest of {name(local)}"))
+        found += list(newest.values())[:number]
+    return found
+
+
+def _day(local: datetime) -> tuple[int, ...]:
+    return (local.year, local.month, local.day)
+
+
+def _day_name(local: datetime) -> str:
+    return f"{local.day} {local:%B %Y}"
+
+
+def _week(local: datetime) -> tuple[int, ...]:
+    year, week, _ = local.isocalendar()
+    return (year, week)
+
+
+def _week_name(local: datetime) -> str:
+    year, week, _ = local.isocalendar()
+    return f"week {week} of {year}"
+
+
+def _month(local: datetime) -> tuple[int, ...]:
+    return (local.year, local.month)
+
+
+def _month_name(local: datetime) -> str:
+    return f"{local:%B %Y}"
+
+
+def _last_good(here: Sequence[Copy]) -> list[tuple[str, str]]:
+    """The newest good copy of each disk that any copy holds, present in the VM or not; the newest
+    one that was read back, which is the last good one in the strict sense; and where a disk has no
+    good copy, all that hold it: what is left of it may be all that there is."""
+    found = []
+    for target in sorted({target for copy in here for target in copy.good | copy.bad}):
+        good = [copy for copy in here if target in copy.good]
+        if not good:
+            holding = [copy for copy in here if target in copy.bad]
+            found += [(copy.key, f"no good copy of {target} is left") for copy in holding]
+            continue
+        found.append((good[0].key, f"the last good one of {target}"))
+        proven = next((copy for copy in good if copy.proven), None)
+        if proven is not None and proven is not good[0]:
+            found.append((proven.key, f"the last one of {target} that was read back"))
+    return found
+
+
+def _waiting(here: Sequence[Copy], keep: Keep) -> list[tuple[str, str]]:
+    """Damaged ones that the policy's last ones have not replaced yet: they may still be mended."""
+    found, newer = [], 0
+    for copy in here:
+        newer += copy.whole
+        if not copy.whole and newer < keep.last:
+            newer_ones = count(keep.last, "whole copy is", "whole copies are")
+            found.append((copy.key, f"damaged, so it counts for nothing until {newer_ones} newer"))
+    return found
+
+
+def _carrying(here: Sequence[Copy], kept: Mapping[str, object]) -> list[tuple[str, str]]:
+    """Those under a kept disk that is damaged: its content cannot be proven to survive a merge."""
+    by_key = {copy.key: copy for copy in here}
+    found: dict[str, str] = {}
+    for copy in here:
+        for target in copy.bad if copy.key in kept else ():
+            for key in _below(copy, target, by_key):
+                if key not in kept:
+                    reason = f"{target} of {copy.key} builds on it, and is damaged"
+                    found.setdefault(key, reason)
+    return list(found.items())
+
+
+def _below(copy: Copy, target: str, by_key: Mapping[str, Copy]) -> list[str]:
+    """The keys that a disk's image backs on, nearest first."""
+    found: list[str] = []
+    parent = copy.parents.get(target, "")
+    while parent in by_key and parent not in found:
+        found.append(parent)
+        parent = by_key[parent].parents.get(target, "")
+    return found
+
+
+def _verdict(copy: Copy, reasons: Sequence[str], keep: Keep | None) -> Verdict:
+    if copy.gone:
+        return Verdict(copy.key, GONE, "it is not in the store any more, and counts for nothing")
+    if reasons:
+        return Verdict(copy.key, KEPT, ", ".join(_unlike(reasons)))
+    assert keep is not None
+    return Verdict(copy.key, DROPPED, _why_dropped(copy, keep))
+
+
+def _unlike(reasons: Sequence[str]) -> list[str]:
+    """ "the last good one of vda", "… of vdb" as one; the rest as they are, each once."""
+    start = "the last good one of "
+    targets = [reason.removeprefix(start) for reason in reasons if reason.startswith(start)]
+    rest = [reason for reason in dict.fromkeys(reasons) if not reason.startswith(start)]
+    # Beside what the policy wants it says nothing new.
+    return rest if rest or not targets else [start + listed(targets)]
+
+
+def _why_dropped(copy: Copy, keep: Keep) -> str:
+    last = "the last copy" if keep.last == 1 else f"the last {keep.last} copies"
+    if copy.bad:
+        return f"{listed(sorted(copy.bad))} of it is damaged, and it is older than {last}"
+    numbers: tuple[tuple[int, str], ...] = (
+        (keep.daily, "daily"),
+        (keep.weekly, "weekly"),
+        (keep.monthly, "monthly"),
+    )
+    asked = [f"{number} {word} ones" for number, word in numbers if number]
+    also = f", and not among the {listed(asked)}" if asked else ""
+    return f"older than {last}{also}"
+
+
+def dropped(verdicts: Collection[Verdict]) -> list[str]:
+    """Keys of those that go, newest first."""
+    return [verdict.key for verdict in verdicts if verdict.fate == DROPPED]
