@@ -18,9 +18,13 @@ def iothread_kills(qemu: int) -> bool:
     return qemu == 0 or _IOTHREAD_FROM <= qemu < _IOTHREAD_BEFORE
 
 
-def obstacles(
-    name: str, disks: Sequence[SourceDisk], *, active: bool, busy: bool, qemu: int
-) -> list[str]:
+def needs_push(disks: Sequence[SourceDisk], qemu: int) -> bool:
+    """Whether these disks of a running VM are not to be read from QEMU's own NBD server: QEMU
+    copies them aside itself (push mode), which no client's disconnecting can crash."""
+    return iothread_kills(qemu) and any(disk.iothread for disk in disks)
+
+
+def obstacles(name: str, disks: Sequence[SourceDisk], *, busy: bool) -> list[str]:
     """Every reason against backing up these data disks now, each one sentence; none is a yes."""
     found = []
     if not disks:
@@ -29,13 +33,6 @@ def obstacles(
         found.append(f"libvirt is already at work on {name} (a backup, a move or a snapshot).")
     for disk in disks:
         found += _of_disk(name, disk)
-    threads = [disk.target for disk in disks if disk.iothread]
-    if active and threads and iothread_kills(qemu):
-        found.append(
-            f"{', '.join(threads)} of {name} has an iothread, and reading it while {name} runs "
-            f"can crash QEMU {spelled(qemu)}. Shut {name} down to back it up, remove the iothread, "
-            f"or update QEMU to 9.0 or later."
-        )
     return found
 
 
@@ -49,7 +46,3 @@ def _of_disk(name: str, disk: SourceDisk) -> list[str]:
     if disk.transient:
         return [f"{disk.target} of {name} is transient: its changes are thrown away anyway."]
     return []
-
-
-def spelled(version: int) -> str:
-    return f"{version // 1_000_000}.{version // 1_000 % 1_000}.{version % 1_000}"

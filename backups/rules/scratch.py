@@ -4,9 +4,23 @@ A scratch file that cannot grow breaks the guest's writes, not the backup (QEMU'
 copy-before-write filter, on-cbw-error=break-guest-write), so the backup gives up long before.
 """
 
+from dataclasses import dataclass
+
 _MIB = 1 << 20
 _LEAST = 64 * _MIB
 _MOST = 1024 * _MIB
+
+
+@dataclass(frozen=True, slots=True)
+class Reserve:
+    """In bytes: what is set aside for the scratch files, and what they may take before the backup
+    is ended, 80 % of it."""
+
+    reserved: int
+
+    @property
+    def limit(self) -> int:
+        return self.reserved * 4 // 5
 
 
 def floor(size_bytes: int) -> int:
@@ -19,3 +33,13 @@ def enough(available_bytes: int, size_bytes: int, virtual_bytes: int) -> bool:
     """Whether to start at all: the floor, and a fifth of the disks (they need not be rewritten
     in full while a backup runs; the watching sees to the rest)."""
     return available_bytes >= floor(size_bytes) + virtual_bytes // 5
+
+
+def reserve(available_bytes: int, size_bytes: int, virtual_bytes: int) -> Reserve:
+    """All that is free above the floor, and never more than a full rewrite of the disks needs."""
+    return Reserve(max(0, min(available_bytes - floor(size_bytes), virtual_bytes * 21 // 20)))
+
+
+def enough_for_staging(available_bytes: int, size_bytes: int, copied_bytes: int) -> bool:
+    """Whether a whole copy of the disks (`copied_bytes`, as qcow2) may be laid beside them."""
+    return available_bytes >= floor(size_bytes) + copied_bytes * 21 // 20

@@ -12,9 +12,10 @@ from typing import Any
 from django.utils import timezone
 
 from backups.models import Generation, Store
+from backups.rules import hints
 from backups.selectors.exclusions import excluded_targets
 from backups.selectors.generations import backup_json
-from backups.services import reading, recover_text
+from backups.services import checkpoints, reading, recover_text
 from backups.services.identity import panel_id
 from backups.services.index_generation import index_generation
 from backups.services.meter import Meter
@@ -134,12 +135,25 @@ class Run:
         self.work.line(f"{count(len(sizes), 'disk')}, {size(sum(sizes.values()))} in all.")
         asked = [{"target": key, "virtual_bytes": value} for key, value in sizes.items()]
         hands.mover.ready()
-        with self._partial(keeper):
+        plan = self._plan()
+        turning = checkpoints.turning(self.work, hypervisor, facts, self.store, plan)
+        with self._partial(keeper), turning:
             files = keeper.begin(facts.uuid, self.key, asked)
-            with reading.opened_disks(self.work, hypervisor, images, facts, self.tag) as disks:
+            way = reading.opened_disks(self.work, hypervisor, images, facts, self.tag, plan)
+            with way as disks:
                 self.work.line(_how(disks))
                 moved = self._copy_all(hands, facts, disks, files, sizes)
             return self._finish(hands, facts, disks, moved)
+
+    def _plan(self) -> reading.Plan:
+        """What is asked of the source."""
+        store_id, given = str(self.store.store_id), self.work.job.parameters
+        return reading.Plan(
+            host=self.vm.host.name,
+            checkpoint=hints.checkpoint_name(panel_id(), store_id, self.key),
+            deep=bool(given.get("deep")),
+            freeze=bool(given.get("freeze", True)),
+        )
 
     @contextlib.contextmanager
     def _partial(self, keeper: Keeper) -> Any:
@@ -161,9 +175,7 @@ class Run:
         sizes: dict[str, int],
     ) -> dict[str, Moved]:
         meter = Meter(self.work, sizes, "copying")
-        meter.watch(disks.floor, f"{self.vm.name}'s scratch space on {self.vm.host.name}")
-        if not facts.active:
-            meter.also(lambda: reading.still_off(hands.hypervisor, facts))
+        meter.also(disks.look)
         keeper, images = hands.keeper, hands.images
         moved = {}
         for target, source in disks.exports.items():

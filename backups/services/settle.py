@@ -8,9 +8,10 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from backups.models import Generation, Store
+from backups.services import checkpoints
+from backups.services.closing import close_source
 from backups.services.identity import panel_id
 from backups.services.index_generation import index_generation
-from backups.services.reading import close_pull
 from hosts.models import Host
 from labpanel.adapters.errors import AdapterError
 from labpanel.adapters.hypervisor import opened
@@ -33,8 +34,8 @@ def backup(job: Job) -> str:
         return _UNTOUCHED
     host = Host.objects.get(pk=left["host"])
     close_channel(job, host)
-    if "socket" in left:
-        _close_pull(job, host)
+    if "socket" in left or "staging" in left:
+        _close_source(job, host)
     store = Store.objects.select_related("host").get(pk=left["store"])
     if store.host is not None:
         close_channel(job, store.host)
@@ -43,14 +44,29 @@ def backup(job: Job) -> str:
         manifest = keeper.manifest(left["vm_uuid"], left["key"])
     if manifest is not None:
         generation = index_generation(store, manifest)
+    _close_checkpoint(job, host)
+    if manifest is not None:
         return f"The worker died at the very end; generation {generation.key} is complete."
     return "The worker died in the middle; the VM was not touched and nothing half-done counts."
 
 
-def _close_pull(job: Job, host: Host) -> None:
+def _close_source(job: Job, host: Host) -> None:
     left = job.state_data
     with opened(host.endpoint()) as hypervisor, ImageHost(Machine(host.endpoint())) as images:
-        close_pull(hypervisor, images, left["vm_uuid"], left)
+        close_source(hypervisor, images, left["vm_uuid"], left)
+
+
+def _close_checkpoint(job: Job, host: Host) -> None:
+    """Known to be needed only once the store was asked whether the generation is complete."""
+    if job.state_data.get("checkpoint"):
+        with opened(host.endpoint()) as hypervisor:
+            checkpoints.settle(hypervisor, job.state_data)
+
+
+def _close_backup(job: Job, host: Host) -> None:
+    if not job.state_data.get("closed"):
+        _close_source(job, host)
+    _close_checkpoint(job, host)
 
 
 def verify(job: Job) -> str:
@@ -99,14 +115,15 @@ def close_leftovers(now: datetime) -> None:
     recent = Job.objects.filter(state__in=FINAL, ended_at__gt=now - LEFT_FOR)
     for job in recent.filter(kind__in=CLOSERS):
         left = job.state_data
-        if left.get("closed") or not ("socket" in left or "partials" in left):
+        opened_something = {"socket", "staging", "partials"} & left.keys()
+        if not opened_something or (left.get("closed") and not left.get("checkpoint")):
             continue
         try:
             CLOSERS[job.kind](job, Host.objects.get(pk=job.state_data["host"]))
         except AdapterError as error:
             log.info("job %s still has something open: %s", job.pk, error.sentence)
             continue
-        job.state_data["closed"] = True
+        job.state_data.update(closed=True, checkpoint="")
         job.save(update_fields=["state_data"])
 
 
@@ -116,6 +133,6 @@ def _remove_partials(job: Job, host: Host) -> None:
 
 
 CLOSERS: dict[str, Callable[[Job, Host], None]] = {
-    "backup": _close_pull,
+    "backup": _close_backup,
     "restore": _remove_partials,
 }

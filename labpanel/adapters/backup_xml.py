@@ -31,6 +31,7 @@ def _disk(element: Element, *, scsi_iothread: bool = False) -> SourceDisk:
         kind=element.get("type", "file"),
         source=attributes.get("file") or attributes.get("dev") or attributes.get("name", ""),
         format=driver.get("type", "raw") if driver is not None else "raw",
+        node=attributes.get("index", ""),
         iothread=(driver is not None and driver.get("iothread") is not None)
         or (scsi_iothread and target is not None and target.get("bus") == "scsi"),
         shareable=element.find("shareable") is not None,
@@ -45,19 +46,50 @@ def nvram_path(xml: str) -> str:
     return (element.text or "") if element is not None else ""
 
 
-def pull_description(socket: str, scratch: Mapping[str, str]) -> str:
+def pull_description(
+    socket: str, scratch: Mapping[str, str], since: Mapping[str, str] | None = None
+) -> str:
     """libvirt's <domainbackup> for a pull backup over a unix socket (formatbackup.html).
 
     `scratch` gives each disk its file for what the guest overwrites meanwhile. Disks are always
-    listed: without a list libvirt takes all, also those that cannot be handled.
+    listed: without a list libvirt takes all, also those that cannot be handled. `since` names, for
+    disks that have one, the checkpoint from which on QEMU shows what changed.
     """
     root = Element("domainbackup", mode="pull")
     SubElement(root, "server", transport="unix", socket=socket)
     disks = SubElement(root, "disks")
     for target, path in scratch.items():
-        disk = SubElement(disks, "disk", name=target, backup="yes", type="file")
-        SubElement(disk, "driver", type="qcow2")
+        disk = _backed_up(disks, target)
+        if since and target in since:
+            disk.set("backupmode", "incremental")
+            disk.set("incremental", since[target])
         SubElement(disk, "scratch", file=path)
+    return ElementTree.tostring(root, encoding="unicode")
+
+
+def push_description(files: Mapping[str, str]) -> str:
+    """The same in push mode: QEMU itself writes each disk whole into the file given for it."""
+    root = Element("domainbackup", mode="push")
+    disks = SubElement(root, "disks")
+    for target, path in files.items():
+        SubElement(_backed_up(disks, target), "target", file=path)
+    return ElementTree.tostring(root, encoding="unicode")
+
+
+def _backed_up(disks: Element, target: str) -> Element:
+    disk = SubElement(disks, "disk", name=target, backup="yes", type="file")
+    SubElement(disk, "driver", type="qcow2")
+    return disk
+
+
+def checkpoint_description(name: str, targets: Sequence[str]) -> str:
+    """libvirt's <domaincheckpoint>: from now on QEMU records what changes on these disks, each in a
+    bitmap called `name` (formatcheckpoint.html). Disks that are not listed get none."""
+    root = Element("domaincheckpoint")
+    SubElement(root, "name").text = name
+    disks = SubElement(root, "disks")
+    for target in targets:
+        SubElement(disks, "disk", name=target, checkpoint="bitmap")
     return ElementTree.tostring(root, encoding="unicode")
 
 

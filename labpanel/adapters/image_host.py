@@ -44,8 +44,11 @@ class ImageHost:
             "create", deadline=LONG, path=path, form=form, virtual_bytes=virtual_bytes
         )
 
-    def serve(self, name: str, path: str, form: str, *, writable: bool) -> str:
-        return self._text("serve", name=name, path=path, form=form, writable=writable)
+    def serve(self, name: str, path: str, form: str, *, writable: bool, bitmap: str = "") -> str:
+        """Export an image, with its persistent dirty bitmap called `bitmap` if that is given."""
+        return self._text(
+            "serve", name=name, path=path, form=form, writable=writable, bitmap=bitmap
+        )
 
     def serve_compressing(self, name: str, socket: str, export: str) -> str:
         """Export a way to write compressed into the qcow2 image whose bytes `socket` exports."""

@@ -10,6 +10,7 @@ from django.utils import timezone
 from backups.models import Generation, Store
 from backups.selectors.coverage import coverage
 from backups.services import back_up as service
+from backups.services import closing, reading
 from backups.services import settle as settling
 from backups.services.back_up import ask_for_backup, back_up
 from hosts.models import VM, Host, VirtualDisk
@@ -18,6 +19,7 @@ from labpanel.adapters.fakes.backing_up import (
     FakeImages,
     FakeKeeper,
     FakeMover,
+    FakeSource,
     Scene,
 )
 from labpanel.adapters.script_session import ScriptRefused
@@ -48,6 +50,8 @@ def scene(db: None, monkeypatch: pytest.MonkeyPatch) -> Scene:
         monkeypatch.setattr(module, "ImageHost", images)
         monkeypatch.setattr(module, "opened", made.opened)
     monkeypatch.setattr(service, "Mover", mover)
+    monkeypatch.setattr(reading, "SourceHost", lambda _: FakeSource(made))
+    monkeypatch.setattr(closing, "AGAIN_SECONDS", ())
     monkeypatch.setattr(service, "relayed", made.relayed)
     monkeypatch.setattr(service, "private_machine", made.private_machine)
     monkeypatch.setattr(settling, "end_channel", lambda _: None)
@@ -170,7 +174,11 @@ def test_a_freeze_without_an_answer_is_thawed(scene: Scene, vm: VM, store: Store
     assert scene.asked[begun + 1 : begun + 3] == ["thaw", "abort_backup"]
 
 
-def test_scratch_that_runs_low_gives_up_for_the_guest(scene: Scene, vm: VM, store: Store) -> None:
+def test_scratch_that_runs_low_gives_up_for_the_guest(
+    scene: Scene, vm: VM, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("backups.services.meter.CHECK_SECONDS", 0)
+
     def fill() -> None:
         scene.available_bytes = 1 << 20
 

@@ -7,7 +7,9 @@ from typing import Any
 
 from labpanel.adapters.machine import Machine
 from labpanel.adapters.mover import Export, Moved, Tick
+from labpanel.adapters.source_host import Guarded
 from labpanel.lib.shapes import Endpoint
+from labpanel.lib.source_facts import ImageFacts, LastRun
 
 _XML = """<domain type='kvm'><name>home</name><uuid>{uuid}</uuid><devices>
 <disk type='file' device='disk'><driver name='qemu' type='qcow2'/>
@@ -34,6 +36,15 @@ class Scene:
         self.files: set[str] = set()
         self.domains: dict[str, str] = {}
         self.during_copy: Callable[[], None] = lambda: None
+        self.boot = "boot:100:5000"
+        self.image = ImageFacts((1, SIZE, 5, 5), holds_bitmaps=True, written_at=5.0, changed_at=5.0)
+        self.last_run = LastRun()
+        self.snapshots = 0
+        self.checkpoints: set[str] = set()
+        self.doubts = ""
+        self.refuses = ""
+        self.iothread = False
+        self.floor_bytes = 0
 
     def say(self, name: str) -> None:
         self.asked.append(name)
@@ -72,9 +83,18 @@ class FakeHypervisor:
             case "block_info":
                 return {"capacity": SIZE, "allocation": SIZE, "physical": SIZE}
             case "backup_begin":
-                scene.pulling = arguments["xml"]
-                why_not = "" if scene.quiesced else "the agent did not answer"
-                return {"quiesced": scene.quiesced, "why_not": why_not}
+                return self._begin(arguments["ways"])
+            case "push_progress":
+                return {"running": False, "done_bytes": 1, "total_bytes": 1, "succeeded": True}
+            case "prove_checkpoint":
+                known = arguments["checkpoint"] in scene.checkpoints
+                return scene.doubts if known else "no such checkpoint"
+            case "checkpoints":
+                return sorted(scene.checkpoints)
+            case "forget_checkpoints":
+                gone = sorted(scene.checkpoints & set(arguments["names"]))
+                scene.checkpoints -= set(gone)
+                return gone
             case "abort_backup":
                 was, scene.pulling = scene.pulling, ""
                 return bool(was)
@@ -94,9 +114,28 @@ class FakeHypervisor:
             case _:
                 return True
 
+    def _begin(self, ways: list[dict[str, str]]) -> dict[str, Any]:
+        """libvirt that refuses the word `refuses` in a description, if it is set."""
+        scene = self._scene
+        refused = [way for way in ways if scene.refuses and scene.refuses in str(way)]
+        number = len(refused)
+        scene.pulling = ways[number]["xml"]
+        if ways[number]["name"]:
+            scene.checkpoints.add(ways[number]["name"])
+        why_not = "" if scene.quiesced else "the agent did not answer"
+        return {
+            "quiesced": scene.quiesced,
+            "why_not": why_not,
+            "way": number,
+            "refused": ["libvirt said no"] * number,
+            "checkpoint_xml": ways[number]["checkpoint"],
+        }
+
     def _facts(self) -> dict[str, Any]:
         scene = self._scene
         xml = _XML.format(uuid=scene.uuid)
+        if scene.iothread:
+            xml = xml.replace("type='qcow2'/>", "type='qcow2' iothread='1'/>")
         return {
             "name": "home",
             "id": 3 if scene.active else -1,
@@ -105,13 +144,49 @@ class FakeHypervisor:
             "xml": xml,
             "inactive_xml": xml,
             "job": scene.busy,
+            "snapshots": scene.snapshots,
             "libvirt": 9_000_000,
             "qemu": 7_002_022,
         }
 
 
+class FakeSource(_Fake):
+    """SourceHost: its guard trips when less than the floor is free."""
+
+    def __init__(self, scene: Scene) -> None:
+        self._scene = scene
+
+    def boot(self, name: str, uuid: str) -> str:
+        self._scene.say("source.boot")
+        return self._scene.boot
+
+    def images(self, paths: Sequence[tuple[str, str]]) -> list[ImageFacts]:
+        self._scene.say("source.images")
+        return [self._scene.image for _ in paths]
+
+    def last_run(self, name: str) -> LastRun:
+        self._scene.say("source.last_run")
+        return self._scene.last_run
+
+    def guard(self, uuid: str, mark: str, files: Sequence[str], **limits: Any) -> None:
+        self._scene.say("source.guard")
+        self._scene.floor_bytes = limits["floor_bytes"]
+
+    def thawed(self) -> None:
+        self._scene.say("source.thawed")
+
+    def look(self) -> Guarded:
+        free = self._scene.available_bytes
+        return Guarded(0, free, "room" if free < self._scene.floor_bytes else "")
+
+    def release(self) -> str:
+        return self.look().tripped
+
+
 class FakeImages(_Fake):
     """ImageHost."""
+
+    machine = None
 
     def __init__(self, scene: Scene) -> None:
         self._scene = scene
@@ -131,10 +206,7 @@ class FakeImages(_Fake):
         self._scene.say("images.virtual_bytes")
         return SIZE
 
-    def stamps(self, paths: Sequence[str]) -> list[list[int]]:
-        return [[1, SIZE] for _ in paths]
-
-    def serve(self, name: str, path: str, form: str, *, writable: bool) -> str:
+    def serve(self, name: str, path: str, form: str, *, writable: bool, bitmap: str = "") -> str:
         self._scene.say("images.serve")
         return f"/run/labpanel-x/{name}"
 

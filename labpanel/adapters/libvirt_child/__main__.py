@@ -10,10 +10,22 @@ from typing import Any
 
 import libvirt
 
-from labpanel.adapters.libvirt_child import backup_calls, move_calls, power_calls, read_calls
+from labpanel.adapters.libvirt_child import (
+    backup_calls,
+    checkpoint_calls,
+    move_calls,
+    power_calls,
+    read_calls,
+)
 from labpanel.adapters.libvirt_child.opening import open_connection
 
-CALLS = {**read_calls.CALLS, **power_calls.CALLS, **backup_calls.CALLS, **move_calls.CALLS}
+CALLS = {
+    **read_calls.CALLS,
+    **power_calls.CALLS,
+    **backup_calls.CALLS,
+    **checkpoint_calls.CALLS,
+    **move_calls.CALLS,
+}
 
 
 def answer(connection: libvirt.virConnect, request: dict[str, Any]) -> dict[str, Any]:

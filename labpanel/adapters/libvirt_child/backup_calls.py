@@ -1,4 +1,4 @@
-"""Calls of one use: backing up a running domain in pull mode, and looking at one that was."""
+"""Calls of one use: backing up a running domain, and looking at one that was backed up."""
 
 import contextlib
 from collections.abc import Callable
@@ -11,9 +11,9 @@ import libvirt
 def backup_facts(connection: libvirt.virConnect, uuid: str) -> dict[str, Any]:
     """What a backup must know before it starts.
 
-    `{"name", "id", "state", "active", "xml", "inactive_xml", "job", "libvirt", "qemu"}`; `xml` is
-    the one that counts now (live if it runs), both with their secrets, since a restored VM needs
-    them. `job` is true while libvirt works on the domain already.
+    `{"name", "id", "state", "active", "xml", "inactive_xml", "job", "snapshots", "libvirt",
+    "qemu"}`; `xml` is the one that counts now (live if it runs), both with their secrets, since a
+    restored VM needs them. `job` is true while libvirt works on the domain already.
     """
     domain = connection.lookupByUUIDString(uuid)
     active = bool(domain.isActive())
@@ -27,15 +27,21 @@ def backup_facts(connection: libvirt.virConnect, uuid: str) -> dict[str, Any]:
         "xml": domain.XMLDesc(secure),
         "inactive_xml": domain.XMLDesc(secure | inactive),
         "job": active and domain.jobInfo()[0] != libvirt.VIR_DOMAIN_JOB_NONE,
+        "snapshots": domain.snapshotNum(),
         "libvirt": connection.getLibVersion(),
         "qemu": connection.getVersion(),
     }
 
 
 def backup_begin(
-    connection: libvirt.virConnect, uuid: str, xml: str, freeze_seconds: int
+    connection: libvirt.virConnect, uuid: str, ways: list[dict[str, str]], freeze_seconds: int
 ) -> dict[str, Any]:
-    """Start a pull backup of all listed disks at one instant: `{"quiesced", "why_not"}`.
+    """Start a backup of all listed disks at one instant: `{"quiesced", "why_not", "way",
+    "refused", "checkpoint_xml"}`.
+
+    `ways` are `{"xml", "checkpoint", "name"}`, tried in turn until libvirt takes one, since a lost
+    bitmap may show only now; `way` is the number of the one taken, `refused` what libvirt said to
+    those before. An empty `checkpoint` begins none.
 
     The guest's file systems are frozen around it when its agent answers within `freeze_seconds`;
     0 leaves the agent alone. They are thawed whatever happens, also after a freeze that failed:
@@ -44,11 +50,49 @@ def backup_begin(
     domain = connection.lookupByUUIDString(uuid)
     why_not = _freeze(domain, freeze_seconds) if freeze_seconds else "not asked for"
     try:
-        domain.backupBegin(xml, None)
+        taken, refused = _begin(domain, ways)
     finally:
         if freeze_seconds:
             _thaw(domain)
-    return {"quiesced": not why_not, "why_not": why_not}
+    return {
+        "quiesced": not why_not,
+        "why_not": why_not,
+        "way": taken,
+        "refused": refused,
+        "checkpoint_xml": _checkpoint_xml(domain, ways[taken]["name"]),
+    }
+
+
+def _begin(domain: libvirt.virDomain, ways: list[dict[str, str]]) -> tuple[int, list[str]]:
+    refused: list[str] = []
+    for number, way in enumerate(ways):
+        try:
+            domain.backupBegin(way["xml"], way["checkpoint"] or None)
+        except libvirt.libvirtError as error:
+            # If libvirt is busy with the domain, another try only keeps the guest frozen.
+            if (
+                number == len(ways) - 1
+                or error.get_error_code() == libvirt.VIR_ERR_OPERATION_TIMEOUT
+            ):
+                raise
+            refused.append(str(error.get_error_message()))
+            _drop(domain, way["name"])
+        else:
+            return number, refused
+    raise AssertionError("no way was given")
+
+
+def _drop(domain: libvirt.virDomain, name: str) -> None:
+    """A checkpoint outlives a backup that failed after it was made (qemuBackupBegin)."""
+    with contextlib.suppress(libvirt.libvirtError):
+        domain.checkpointLookupByName(name).delete()
+
+
+def _checkpoint_xml(domain: libvirt.virDomain, name: str) -> str:
+    if not name:
+        return ""
+    checkpoint = domain.checkpointLookupByName(name)
+    return str(checkpoint.getXMLDesc(libvirt.VIR_DOMAIN_CHECKPOINT_XML_SECURE))
 
 
 def _freeze(domain: libvirt.virDomain, seconds: int) -> str:
@@ -92,17 +136,46 @@ def backup_xml(connection: libvirt.virConnect, uuid: str) -> str:
         raise
 
 
-def abort_backup(connection: libvirt.virConnect, uuid: str, socket: str) -> bool:
-    """End the pull backup whose NBD socket is `socket` (for pull that is the normal end); False
-    if there is none. Another's job is never touched."""
+def abort_backup(connection: libvirt.virConnect, uuid: str, mark: str) -> bool:
+    """End the backup that is ours by `mark`: the NBD socket of a pull backup (for which that is
+    the normal end), or a file that a push backup writes. False if there is none. Another's job is
+    never touched."""
     description = backup_xml(connection, uuid)
-    if not description:
+    if not description or mark not in _marks(description):
         return False
-    server = ElementTree.fromstring(description).find("server")  # noqa: S314 - libvirt's own
-    if server is None or server.get("socket") != socket:
-        return False
-    connection.lookupByUUIDString(uuid).abortJob()
+    domain = connection.lookupByUUIDString(uuid)
+    try:
+        domain.abortJob()
+    except libvirt.libvirtError:
+        if backup_xml(connection, uuid):  # else it ended in between
+            raise
     return True
+
+
+def _marks(description: str) -> set[str | None]:
+    root = ElementTree.fromstring(description)  # noqa: S314 - libvirt's own
+    return {server.get("socket") for server in root.iter("server")} | {
+        target.get("file") for target in root.iter("target")
+    }
+
+
+def push_progress(connection: libvirt.virConnect, uuid: str) -> dict[str, Any]:
+    """How a push backup goes: `{"running", "done_bytes", "total_bytes", "succeeded"}`;
+    `succeeded` counts once it does not run any more."""
+    domain = connection.lookupByUUIDString(uuid)
+    now = domain.jobStats()
+    running = now.get("type", libvirt.VIR_DOMAIN_JOB_NONE) != libvirt.VIR_DOMAIN_JOB_NONE
+    if not running:
+        now = domain.jobStats(
+            libvirt.VIR_DOMAIN_JOB_STATS_COMPLETED | libvirt.VIR_DOMAIN_JOB_STATS_KEEP_COMPLETED
+        )
+    return {
+        "running": running,
+        "done_bytes": now.get("disk_processed", 0),
+        "total_bytes": now.get("disk_total", 0),
+        "succeeded": now.get("operation") == libvirt.VIR_DOMAIN_JOB_OPERATION_BACKUP
+        and bool(now.get("success")),
+    }
 
 
 def networks(connection: libvirt.virConnect) -> list[str]:
@@ -128,6 +201,7 @@ CALLS: dict[str, Callable[..., Any]] = {
         thaw,
         backup_xml,
         abort_backup,
+        push_progress,
         networks,
         uuid_of,
     )

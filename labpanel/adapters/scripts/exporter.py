@@ -57,14 +57,15 @@ def create(path: str, form: str, virtual_bytes: int) -> None:
     run(words, "create", f"{path} could not be made")
 
 
-def serve_image(name: str, path: str, form: str, *, writable: bool) -> str:
-    """Export an image as `name` on a unix socket of its own; its path."""
+def serve_image(name: str, path: str, form: str, *, writable: bool, bitmap: str = "") -> str:
+    """Export an image as `name` on a unix socket of its own, with one of its persistent dirty
+    bitmaps if `bitmap` names it; the socket's path."""
     protocol = "host_device" if Path(path).is_block_device() else "file"
     node: dict[str, Any] = {"driver": form, "file": {"driver": protocol, "filename": path}}
     if not writable:
         # A VM that starts meanwhile must win: no lock is held, and the panel sees the start.
         node["force-share"] = True
-    return _export(name, node, path, writable=writable)
+    return _export(name, node, path, writable=writable, bitmap=bitmap)
 
 
 def serve_compressing(name: str, socket: str, export: str) -> str:
@@ -77,12 +78,13 @@ def serve_compressing(name: str, socket: str, export: str) -> str:
     return _export(name, {"driver": "compress", "file": image}, name, writable=True)
 
 
-def _export(name: str, node: dict[str, Any], what: str, *, writable: bool) -> str:
+def _export(name: str, node: dict[str, Any], what: str, *, writable: bool, bitmap: str = "") -> str:
     _state["count"] += 1
     socket = f"{sockets()}/{_state['count']}"
     words = ["qemu-nbd", "-t", "-k", socket, f"--pid-file={socket}.pid", "-x", name]
     words += [f"--shared={SHARED}"]
     words += ["--cache=writeback", "--discard=unmap"] if writable else ["-r"]
+    words += ["-B", bitmap] if bitmap else []
     with open(f"{socket}.log", "wb") as log:  # noqa: PTH123 - a pipe would fill up and block it
         server = subprocess.Popen(
             [*words, f"json:{json.dumps(node)}"],

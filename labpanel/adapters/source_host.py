@@ -1,0 +1,86 @@
+"""The source host of a backup: what it knows of the VM, and the guard over it. scripts/source.py
+and scripts/guard.py, typed."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from labpanel.adapters.machine import Machine
+from labpanel.adapters.script_session import Session
+from labpanel.lib.source_facts import ImageFacts, LastRun
+
+SHORT = 20
+_MODULES = ("wire", "source", "guard")
+
+
+@dataclass(frozen=True, slots=True)
+class Guarded:
+    """`tripped` is empty, "scratch" or "room": why the host has ended the backup by itself."""
+
+    taken_bytes: int
+    free_bytes: int
+    tripped: str
+
+
+class SourceHost:
+    """One host for one backup. Raises ScriptRefused for a no."""
+
+    def __init__(self, machine: Machine) -> None:
+        self.machine = machine
+        self._session = Session(machine, _MODULES)
+
+    def __enter__(self) -> "SourceHost":
+        self._session.__enter__()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._session.close()
+
+    def boot(self, name: str, uuid: str) -> str:
+        """The VM's QEMU process: "<boot id>:<pid>:<start ticks>"; empty if it is not known."""
+        text: str = self._call("boot", name=name, uuid=uuid)
+        return text
+
+    def images(self, paths: Sequence[tuple[str, str]]) -> list[ImageFacts]:
+        """Facts about each (path, format)."""
+        said = self._call("images", paths=[list(pair) for pair in paths])
+        return [ImageFacts(**{**one, "stamps": tuple(one.get("stamps", ()))}) for one in said]
+
+    def last_run(self, name: str) -> LastRun:
+        return LastRun(**self._call("last_run", name=name))
+
+    def guard(
+        self,
+        uuid: str,
+        mark: str,
+        files: Sequence[str],
+        *,
+        limit_bytes: int,
+        place: str,
+        floor_bytes: int,
+    ) -> None:
+        """End the backup that `mark` tells as ours, there and without us, when its `files` take
+        more than `limit_bytes`, less than `floor_bytes` are free in `place`, or we fall silent."""
+        self._call(
+            "guard",
+            uuid=uuid,
+            mark=mark,
+            files=list(files),
+            limit_bytes=limit_bytes,
+            place=place,
+            floor_bytes=floor_bytes,
+        )
+
+    def thawed(self) -> None:
+        self._call("thawed")
+
+    def look(self) -> Guarded:
+        return Guarded(**self._call("look"))
+
+    def release(self) -> str:
+        """End the guard; why it had ended the backup, if it had."""
+        tripped: str = self._call("release")
+        return tripped
+
+    def _call(self, verb: str, **arguments: Any) -> Any:
+        return self._session.call(verb, deadline=SHORT, **arguments)
