@@ -9,6 +9,7 @@ urlpatterns: list[URLPattern] = [
     path("coverage", api.read_coverage),
     path("exposure", api_safety.read_exposure),
     path("stores", by_method(GET=api.read_stores, POST=api.create_store)),
+    path("stores/<str:name>", api_safety.read_store),
     path("generations", api.read_generations),
     path("generations/<str:key>", api.read_generation),
     path("generations/<str:key>/verify", api.create_verification),

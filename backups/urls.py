@@ -2,13 +2,31 @@
 
 from django.urls import path
 
-from backups.views import backing_up, coverage, generations, stores
+from backups.views import (
+    backing_up,
+    coverage,
+    exclusions,
+    generations,
+    policies,
+    stores,
+    time_line,
+)
 
 urlpatterns = [
     path("coverage/", coverage.coverage, name="coverage"),
+    path("vms/<uuid:uuid>/copies/", time_line.generations, name="vm-generations"),
     path("vms/<uuid:uuid>/back-up/", backing_up.back_up, name="vm-back-up"),
+    path("vms/<uuid:uuid>/leave-out/", exclusions.leave_out, name="disk-leave-out"),
+    path("vms/<uuid:uuid>/take-in/", exclusions.take_in, name="disk-take-in"),
     path("generations/<str:key>/", generations.generation, name="generation"),
     path("generations/<str:key>/verify/", generations.verify, name="generation-verify"),
     path("generations/<str:key>/restore/", generations.restore, name="generation-restore"),
+    path("policies/", policies.policies, name="policies"),
+    path("policies/story/", policies.story, name="policy-story"),
+    path("policies/new/", policies.new, name="policy-new"),
+    path("policies/<int:pk>/", policies.policy, name="policy"),
+    path("policies/<int:pk>/delete/", policies.delete, name="policy-delete"),
+    path("stores/", stores.stores, name="stores"),
     path("stores/add/", stores.add, name="store-add"),
+    path("stores/<slug:name>/", stores.store, name="store"),
 ]

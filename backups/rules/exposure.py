@@ -35,6 +35,11 @@ class Speed:
     times: int
 
     @property
+    def source_words(self) -> str:
+        """ "Judged by 3 restores from it"."""
+        return f"Judged by {count(self.times, *SOURCES[self.source])}"
+
+    @property
     def words(self) -> str:
         one, many = SOURCES[self.source]
         return f"{rate(self.bytes_per_second)}, judged by {count(self.times, one, many)}"

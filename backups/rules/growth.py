@@ -20,6 +20,10 @@ class Growth:
     error: float = 0.0
 
     @property
+    def per_week(self) -> float | None:
+        return None if self.bytes_per_day is None else 7 * self.bytes_per_day
+
+    @property
     def grows(self) -> bool:
         """Whether it fills, beyond what the scatter of the days could pretend."""
         return self.bytes_per_day is not None and self.bytes_per_day - self.error > 0

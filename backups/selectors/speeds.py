@@ -8,7 +8,7 @@ from django.db.models import F, FloatField, Sum
 from django.db.models.functions import Cast
 
 from backups.models import Generation, GenerationDisk
-from backups.rules.exposure import BACKUP, NEWEST, RESTORE, VERIFY, Speed, measured
+from backups.rules.exposure import BACKUP, NEWEST, RESTORE, SOURCES, VERIFY, Speed, measured
 from labpanel.jobs.models import Job
 from labpanel.jobs.states import State
 from labpanel.lib.hints import FULL
@@ -20,11 +20,22 @@ Found = dict[str, dict[str, list[float]]]
 
 def speeds() -> dict[str, Speed]:
     """By the store's name; a store without any measurement is left out. Three queries."""
+    made = {store: measured(store, kinds) for store, kinds in _read().items()}
+    return {store: speed for store, speed in made.items() if speed is not None}
+
+
+def speeds_of(store: str) -> list[Speed]:
+    """Of one store all that was measured, what tells most first. Three queries."""
+    found = _read()[store]
+    each = [measured(store, {kind: found[kind]}) for kind in SOURCES if kind in found]
+    return [speed for speed in each if speed is not None]
+
+
+def _read() -> Found:
     found: Found = defaultdict(lambda: defaultdict(list))
     _read_jobs(found)
     _read_backups(found)
-    made = {store: measured(store, kinds) for store, kinds in found.items()}
-    return {store: speed for store, speed in made.items() if speed is not None}
+    return found
 
 
 def _read_jobs(found: Found) -> None:

@@ -1,14 +1,31 @@
-"""Adding a store from the settings page."""
+"""Stores: what each keeps and how much room is left; adding one from the settings page."""
 
 from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
-from django.views.decorators.http import require_POST
+from django.utils import timezone
+from django.views.decorators.http import require_POST, require_safe
 
+from backups.models import Store
+from backups.selectors.store_page import store_page
+from backups.selectors.stores import store_list
 from backups.services.add_store import add_store
 from hosts.models import Host
 from labpanel.adapters.errors import AdapterError
 from labpanel.jobs.acting import lead_to, refuse
 from labpanel.lib.refusal import Refusal
+
+
+@require_safe
+def stores(request: HttpRequest) -> HttpResponse:
+    return render(request, "backups/stores.html", {"stores": store_list()})
+
+
+@require_safe
+def store(request: HttpRequest, name: str) -> HttpResponse:
+    found = get_object_or_404(Store.objects.select_related("host"), name=name)
+    page = store_page(found, timezone.now())
+    return render(request, "backups/store.html", {"page": page})
 
 
 @require_POST

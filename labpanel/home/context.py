@@ -15,7 +15,7 @@ from labpanel.lib.durations import ago
 # word, name of its address, what the addresses under it begin with
 PLACES = (
     ("Overview", "overview", ("/hosts/", "/vms/")),
-    ("Coverage", "coverage", ("/coverage/", "/generations/")),
+    ("Coverage", "coverage", ("/coverage/", "/generations/", "/stores/", "/policies/")),
     ("Activity", "jobs", ("/jobs/",)),
     ("Settings", "settings", ("/settings/",)),
 )

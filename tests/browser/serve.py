@@ -137,9 +137,10 @@ def _make(days: int) -> dict[str, object]:
 
     from hosts.models import Host, Sample10s
     from tests.pages import factory
-    from tests.pages.lab import addresses, make_lab
+    from tests.pages.lab import add_history, addresses, make_lab
 
     lab = make_lab()
+    add_history(lab)
     # Slow machines need more than the minute for which a sample is fresh.
     later = timezone.now() + timedelta(minutes=20)
     Host.objects.update(seen_at=later, libvirt_seen_at=later)

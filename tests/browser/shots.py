@@ -14,7 +14,10 @@ from playwright.sync_api import Browser, Page, sync_playwright
 from tests.browser.serve import Panel, panel
 from tests.browser.window import ARGUMENTS, CHROMIUM, SIZES, context
 
-PAGES = ("overview", "host", "vm", "coverage", "generation", "job", "jobs", "settings", "sign-in")
+PAGES = (
+    *("overview", "host", "vm", "coverage", "generation", "copies", "stores", "store"),
+    *("job", "jobs", "settings", "sign-in"),
+)
 
 
 def shoot(browser: Browser, there: Panel, folder: Path) -> Iterator[str]:

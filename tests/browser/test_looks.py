@@ -12,7 +12,10 @@ from tests.browser.window import SIZES, context
 
 pytestmark = pytest.mark.browser
 
-PAGES = ("overview", "host", "vm", "odd vm", "coverage", "generation", "jobs", "job", "settings")
+PAGES = (
+    *("overview", "host", "vm", "odd vm", "coverage", "generation", "copies", "stores", "store"),
+    *("jobs", "job", "settings"),
+)
 LOOKS = [(size, scheme) for size in SIZES for scheme in ("light", "dark")]
 LARGEST = 60_000  # bytes on the wire for the first page
 CONTRAST = Path(__file__).with_name("contrast.js").read_text(encoding="utf-8")

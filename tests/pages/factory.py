@@ -1,13 +1,24 @@
 """Rows of a plausible lab, as the probes, samples and backups would have left them."""
 
+import io
 import math
 import uuid
 from datetime import datetime, timedelta
 from typing import Any
 
 from django.utils import timezone
+from PIL import Image, ImageDraw
 
-from backups.models import Generation, GenerationDisk, Store
+from backups.models import (
+    Exclusion,
+    Generation,
+    GenerationDisk,
+    Hold,
+    Policy,
+    Rehearsal,
+    Store,
+    StoreReading,
+)
 from hosts.models import (
     VM,
     FileSystem,
@@ -23,6 +34,7 @@ from hosts.models import (
     Subject,
     VirtualDisk,
 )
+from labpanel.jobs.models import Job
 from labpanel.lib.metrics import LAYOUTS
 from labpanel.lib.packed import pack, push_recent
 
@@ -230,3 +242,102 @@ def _fine(subject: Subject, end: int, seconds: int) -> None:
 def _coarse(kind: str, at: int) -> bytes:
     mean = [value(kind, place, at) for place in range(len(LAYOUTS[kind]))]
     return pack([*(each * 0.6 for each in mean), *mean, *(each * 1.5 for each in mean)])
+
+
+def make_policy(name: str = "nightly", **fields: Any) -> Policy:
+    policy: Policy = Policy.objects.create(
+        **{
+            "name": name,
+            "is_default": True,
+            "cron": "0 2 * * *",
+            "places": ["far", "near"],
+            "keep_last": 3,
+            "keep_daily": 7,
+            "keep_weekly": 4,
+            **fields,
+        }
+    )
+    return policy
+
+
+def make_readings(store: Store, days: int = 30, per_day: int = 2 * GIB) -> None:
+    """One a day until today, growing by `per_day`."""
+    today, used = timezone.localdate(), (store.size_bytes or 0) - (store.available_bytes or 0)
+    StoreReading.objects.bulk_create(
+        StoreReading(
+            store=store,
+            day=today - timedelta(days=ago),
+            size_bytes=store.size_bytes or 0,
+            available_bytes=(store.available_bytes or 0) + ago * per_day,
+            kept_bytes=used - ago * per_day,
+        )
+        for ago in range(days)
+    )
+
+
+def make_hold(vm: VM, reason: str = "Its drive sda is failing.", by: str = "olga") -> Hold:
+    return Hold.objects.create(vm=vm, reason=reason, by=by)
+
+
+def make_exclusion(vm: VM, target: str, **fields: Any) -> Exclusion:
+    exclusion: Exclusion = Exclusion.objects.create(
+        **{"vm": vm, "target": target, "reason": "swap", "by": "olga", **fields}
+    )
+    return exclusion
+
+
+def make_job(kind: str, vm: VM, ago: timedelta, **fields: Any) -> Job:
+    """A job that began `ago` and took 40 s."""
+    begun = timezone.now() - ago
+    job: Job = Job.objects.create(
+        **{
+            "kind": kind,
+            "title": f"{kind} {vm.name}".capitalize(),
+            "subject": f"vm:{vm.uuid}",
+            "state": "done",
+            "sentence": "It is done.",
+            "started_at": begun,
+            "ended_at": begun + timedelta(seconds=40),
+            **fields,
+        }
+    )
+    Job.objects.filter(pk=job.pk).update(created_at=begun)
+    return job
+
+
+def make_rehearsal(generation: Generation, host: Host, **fields: Any) -> Rehearsal:
+    """One that passed an hour ago, with the picture of a screen."""
+    now = timezone.now()
+    checks = [
+        {"what": "The guest answers", "passed": True, "seen": "login prompt on the console"},
+        {"what": "All disks are there", "passed": True, "seen": "vda, vdb"},
+        {"what": "/home is not empty", "passed": None, "seen": "no agent in the guest"},
+    ]
+    rehearsal: Rehearsal = Rehearsal.objects.create(
+        **{
+            "generation": generation,
+            "host": host,
+            "began_at": now - timedelta(minutes=62),
+            "ended_at": now - timedelta(minutes=60),
+            "passed": True,
+            "sentence": f"{generation.vm_name} booted from this copy in 41 s.",
+            "checks": checks,
+            "screenshot": screen((640, 400)),
+            "thumbnail": screen((160, 100)),
+            **fields,
+        }
+    )
+    if rehearsal.passed:
+        Generation.objects.filter(pk=generation.pk).update(rehearsed_at=rehearsal.ended_at)
+    return rehearsal
+
+
+def screen(size: tuple[int, int]) -> bytes:
+    """A PNG that looks like a console: a few grey lines on black."""
+    picture = Image.new("L", size, 8)
+    pen = ImageDraw.Draw(picture)
+    for line in range(4, size[1] // 2, 8):
+        pen.line((4, line, 4 + (line * 37) % (size[0] - 8), line), fill=190, width=2)
+    written = io.BytesIO()
+    picture.save(written, "PNG")
+    return written.getvalue()

@@ -6,7 +6,7 @@ from datetime import timedelta
 from django.urls import reverse
 from django.utils import timezone
 
-from backups.models import Generation, Store
+from backups.models import Generation, PolicyRun, Store
 from hosts.models import VM, Finding, Host
 from labpanel.jobs.models import Job, JobLine
 from tests.pages import factory
@@ -59,6 +59,41 @@ def make_lab() -> Lab:
     return Lab(alpha, beta, home, web, odd, store, kept, finding, job)
 
 
+def add_history(lab: Lab) -> None:
+    """Four weeks of a nightly policy: what was kept and proven, what failed, what is left out."""
+    policy = factory.make_policy(since=timezone.now() - timedelta(days=40))
+    factory.make_readings(lab.store)
+    for night in range(1, 25):
+        ago = timedelta(days=night)
+        if night % 9 == 4:
+            factory.make_job(
+                "backup", lab.web, ago, state="failed", sentence="far is full: 20 GiB are missing."
+            )
+            continue
+        proof = timezone.now() - ago + timedelta(hours=1)
+        kept = factory.make_generation(lab.web, lab.store, ago, "vda", verified_at=proof)
+        kept.disks.update(mode="bitmap" if night % 6 else "deep", written_bytes=night * 40 * 2**20)
+        if night == 5:
+            factory.make_rehearsal(kept, lab.alpha)
+    factory.make_job("verify", lab.web, timedelta(days=1), total_bytes=20 * factory.GIB,
+                     parameters={"generation": lab.generation.key, "level": 2})  # fmt: skip
+    scratch = factory.make_vm(lab.beta, "scratch", disks=2)
+    factory.make_exclusion(scratch, "vdb")
+    factory.make_exclusion(scratch, "vda", until=timezone.now() - timedelta(days=3))
+    damaged = factory.make_generation(
+        lab.home, lab.store, timedelta(days=2), "vda",
+        state="damaged", damage="vda.qcow2 differs from what was backed up at bytes 0–262143",
+    )  # fmt: skip
+    damaged.disks.update(bad=[[0, 262144]])
+    factory.make_generation(
+        lab.home, lab.store, timedelta(days=30), "vda", protected_because="before the big update"
+    )
+    factory.make_hold(lab.home)
+    PolicyRun.objects.create(
+        policy=policy, vm=lab.home, store=lab.store, due_at=timezone.now() - timedelta(days=4)
+    )
+
+
 def addresses(lab: Lab) -> dict[str, str]:
     return {
         "overview": reverse("overview"),
@@ -67,6 +102,9 @@ def addresses(lab: Lab) -> dict[str, str]:
         "odd vm": reverse("vm", args=[lab.odd.uuid]),
         "coverage": reverse("coverage"),
         "generation": reverse("generation", args=[lab.generation.key]),
+        "copies": reverse("vm-generations", args=[lab.home.uuid]),
+        "stores": reverse("stores"),
+        "store": reverse("store", args=[lab.store.name]),
         "jobs": reverse("jobs"),
         "job": reverse("job", args=[lab.job.pk]),
         "settings": reverse("settings"),

@@ -5,7 +5,7 @@ from html import escape
 import pytest
 from django.test import Client
 
-from tests.pages.lab import HOSTILE, Lab, addresses
+from tests.pages.lab import HOSTILE, Lab, add_history, addresses
 
 
 @pytest.fixture(autouse=True)
@@ -15,11 +15,17 @@ def key(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(where, lambda: "ssh-ed25519 AAAA panel")
 
 
-PAGES = ("overview", "host", "vm", "odd vm", "coverage", "generation", "jobs", "job", "settings")
+PAGES = (
+    *("overview", "host", "vm", "odd vm", "coverage", "generation", "copies", "stores", "store"),
+    *("jobs", "job", "settings"),
+)
 
 
+@pytest.mark.parametrize("history", [False, True])
 @pytest.mark.parametrize("page", PAGES)
-def test_page(signed_in: Client, lab: Lab, page: str) -> None:
+def test_page(signed_in: Client, lab: Lab, page: str, *, history: bool) -> None:
+    if history:
+        add_history(lab)
     answer = signed_in.get(addresses(lab)[page])
     assert answer.status_code == 200
     text = answer.content.decode()

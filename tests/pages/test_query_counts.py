@@ -18,7 +18,10 @@ from tests.pages import factory
 from tests.pages.lab import Lab, addresses
 
 BASELINE = Path(__file__).with_name("query_counts.json")
-PAGES = ("overview", "host", "vm", "coverage", "generation", "jobs", "job", "settings")
+PAGES = (
+    *("overview", "host", "vm", "coverage", "generation", "copies", "stores", "store"),
+    *("jobs", "job", "settings"),
+)
 
 
 @pytest.fixture(autouse=True)

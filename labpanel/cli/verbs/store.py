@@ -2,13 +2,17 @@
 
 import argparse
 
-from backups.selectors.stores import StoreRow, store_list, store_row
+from django.utils import timezone
+
+from backups.selectors.store_page import store_page
+from backups.selectors.stores import StoreRow, find_store, store_list, store_row
 from backups.services.add_store import add_store
 from hosts.selectors.naming import find_host
-from labpanel.cli.output import complain, print_json, print_table, say
-from labpanel.lib.units import size
+from labpanel.cli.output import complain, gap, print_json, print_table, say
+from labpanel.lib.durations import ago
+from labpanel.lib.units import listed, size, size_of
 
-HELP = "add and list the directories that keep backups"
+HELP = "add, list and show the directories that keep backups"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -22,12 +26,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--take-over", action="store_true", help="use the store of a panel that is gone for good"
     )
     listing = actions.add_parser("list", help="all stores")
-    for one in (add, listing):
+    show = actions.add_parser("show", help="one store: room, growth, speed, what it keeps")
+    show.add_argument("name")
+    for one in (add, listing, show):
         one.add_argument("--json", action="store_true")
 
 
 def run(options: argparse.Namespace) -> int:
-    return _add(options) if options.action == "add" else _list(options)
+    return {"add": _add, "list": _list, "show": _show}[options.action](options)
 
 
 def _add(options: argparse.Namespace) -> int:
@@ -67,6 +73,40 @@ def _list(options: argparse.Namespace) -> int:
             for row in rows
         ],
         "There is no store yet: `./panel store add NAME --host HOST PATH`.",
+    )
+    return 0
+
+
+def _show(options: argparse.Namespace) -> int:
+    page = store_page(find_store(options.name), timezone.now())
+    if options.json:
+        print_json(page.as_json())
+        return 0
+    row = page.row
+    say(f"{row.name}: {page.where}, {row.error or row.state}.")
+    say(
+        f"{size_of(row.available_bytes, row.size_bytes)} free; copies take {size(page.kept_bytes)}."
+    )
+    say(page.growth_words)
+    for speed in page.speeds:
+        say(f"Speed: {speed.words}.")
+    if row.protects_itself:
+        say(f"It lies on the same physical disk as images of {listed(row.protects_itself)}.")
+    gap()
+    print_table(
+        ["vm", "copies", "take", "newest", "never read back", "damaged"],
+        [
+            (
+                vm.name,
+                vm.generations,
+                size(vm.bytes),
+                ago(vm.newest, timezone.now()),
+                vm.unread,
+                vm.damaged,
+            )
+            for vm in page.vms
+        ],
+        "It keeps nothing yet.",
     )
     return 0
 

@@ -5,6 +5,7 @@ from datetime import datetime
 
 from backups.models import Generation, Store
 from backups.selectors.coverage import CoverageRow, coverage
+from backups.selectors.time_line import Moment, moments
 from hosts.models import VM, Finding, Host, VirtualDisk
 from hosts.rules.presence import Presence
 from hosts.selectors.findings import open_findings
@@ -13,7 +14,7 @@ from labpanel.home.selectors.latest import NOTHING, Latest, latest_of
 from labpanel.home.selectors.overview import host_presence
 from labpanel.jobs.models import Job
 
-GENERATIONS = 12
+GENERATIONS = 8
 JOBS = 6
 
 
@@ -36,7 +37,7 @@ class VMPage:
     disks: list[Disk]
     media: list[VirtualDisk]
     nics: list[Latest]
-    generations: list[Generation]
+    moments: list[Moment]
     active: Job | None
     jobs: list[Job]
     targets: list[Host]
@@ -49,8 +50,8 @@ class VMPage:
     @property
     def newest(self) -> Generation | None:
         """The newest copy that is whole as far as is known."""
-        whole = (each for each in self.generations if each.state == Generation.State.COMPLETE)
-        return next(whole, None)
+        copies = (each.generation for each in self.moments)
+        return next((each for each in copies if each.state == Generation.State.COMPLETE), None)
 
     @property
     def memory_used(self) -> float | None:
@@ -71,7 +72,7 @@ def vm_page(vm: VM, now: datetime) -> VMPage:
         disks=_disks(all_disks, rows, latest.get("virtual-disk", [])),
         media=[disk for disk in all_disks if not disk.holds_data],
         nics=latest.get("nic", []),
-        generations=_generations(vm),
+        moments=moments(vm, GENERATIONS),
         active=next((job for job in jobs if job.is_active), None),
         jobs=jobs,
         targets=list(Host.objects.exclude(pk=vm.host_id)),
@@ -88,8 +89,3 @@ def _disks(disks: list[VirtualDisk], rows: list[CoverageRow], latest: list[Lates
     ]
     found.sort(key=lambda pair: pair[0][0])
     return [Disk(disk, row, values.get(disk.target, NOTHING)) for (_, row), disk in found]
-
-
-def _generations(vm: VM) -> list[Generation]:
-    wanted = Generation.objects.filter(vm_uuid=vm.uuid).select_related("store__host")
-    return list(wanted.prefetch_related("disks")[:GENERATIONS])

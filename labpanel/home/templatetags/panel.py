@@ -32,6 +32,13 @@ for _name, _say in (
     register.filter(_name, _known(_say))
 register.filter("span", durations.span)
 
+
+@register.filter
+def days(number: float) -> str:
+    """A number of days as a length of time: "12 d", "3 years"."""
+    return durations.span(number * durations.DAY) if number != float("inf") else "never"
+
+
 # Every state has a word and a shape; colour only repeats it. What is not listed is unknown.
 LEVELS = {
     "good": "good", "done": "good", "complete": "good", "covered": "good", "up": "good",
@@ -51,14 +58,19 @@ def mark(level: str, word: str = "") -> SafeString:
 
 @register.simple_tag
 def when(then: datetime | None, form: str = "ago") -> SafeString:
-    """A moment, relative ("ago", "span") or as a clock shows it ("clock"); exact on hover."""
+    """A moment, relative ("ago", "span", for one to come "coming") or as a clock shows it
+    ("clock"); exact on hover."""
     if then is None:
         return SafeString("never")
     now = timezone.localtime()
     then = timezone.localtime(then)
-    text = {"ago": durations.ago, "span": durations.between, "clock": durations.clock}[form](
-        then, now
-    )
+    said = {
+        "ago": durations.ago,
+        "span": durations.between,
+        "clock": durations.clock,
+        "coming": durations.coming,
+    }
+    text = said[form](then, now)
     return format_html(
         '<time datetime="{}" title="{}" data-form="{}">{}</time>',
         then.isoformat(timespec="seconds"),

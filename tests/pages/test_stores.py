@@ -1,0 +1,89 @@
+"""The pages of stores: how full, how long, how fast, and what is kept for whom."""
+
+import json
+from datetime import timedelta
+
+import pytest
+from django.test import Client
+
+from backups.models import Generation, Store
+from labpanel.cli.management.commands.panel import Command
+from tests.pages import factory
+from tests.pages.lab import Lab, add_history
+
+
+def text_of(client: Client, address: str) -> str:
+    return client.get(address).content.decode().replace("\N{NO-BREAK SPACE}", " ")
+
+
+def test_a_store_says_when_it_is_full_and_what_it_keeps(signed_in: Client, lab: Lab) -> None:
+    add_history(lab)
+    page = text_of(signed_in, "/stores/far/")
+    assert "2 GiB a day, 14 GiB a week" in page
+    assert "about 250 d" in page
+    assert f'href="/vms/{lab.web.uuid}/copies/"' in page
+    assert "1 is damaged" in page
+    assert "Judged by 1 reading back there" in page
+
+
+def test_nothing_is_said_of_growth_after_three_days(signed_in: Client, lab: Lab) -> None:
+    factory.make_readings(lab.store, days=3)
+    assert "said after 4 days (3 so far)" in text_of(signed_in, "/stores/far/")
+
+
+def test_a_store_that_does_not_answer_says_so(signed_in: Client, lab: Lab) -> None:
+    Store.objects.filter(pk=lab.store.pk).update(error="beta does not answer.")
+    for address in ("/stores/", "/stores/far/"):
+        page = text_of(signed_in, address)
+        assert "beta does not answer." in page
+        assert "not usable" in page
+
+
+def test_a_store_on_the_drive_that_it_should_protect(signed_in: Client, lab: Lab) -> None:
+    Store.objects.filter(name="near").update(drives=["WD-alpha"])
+    page = text_of(signed_in, "/stores/near/")
+    assert "It lies on the same drive as images of alpha." in page
+    assert "never counts as a second place" in page
+
+
+def test_what_is_gone_from_a_store_is_not_counted(signed_in: Client, lab: Lab) -> None:
+    Generation.objects.update(state=Generation.State.MISSING)
+    assert "Nothing yet." in text_of(signed_in, "/stores/far/")
+
+
+def test_the_same_by_api_and_by_command(
+    signed_in: Client, lab: Lab, capsys: pytest.CaptureFixture[str]
+) -> None:
+    add_history(lab)
+    told = signed_in.get("/api/v1/stores/far").json()
+    assert told["growth"]["bytes_per_day"] == 2 * factory.GIB
+    assert {vm["vm"]: vm["damaged"] for vm in told["vms"]}["home"] == 1
+    assert Command().dispatch(["store", "show", "far", "--json"]) == 0
+    printed = json.loads(capsys.readouterr().out)
+    assert {**printed, "looked_at": None} == {**told, "looked_at": None}
+    assert Command().dispatch(["store", "show", "far"]) == 0
+    assert "is full in about 250" in capsys.readouterr().out
+    assert Command().dispatch(["store", "show", "fra"]) == 1
+
+
+def test_the_copies_of_a_vm_with_what_is_wrong_and_what_stays(signed_in: Client, lab: Lab) -> None:
+    add_history(lab)
+    factory.make_generation(lab.home, lab.store, timedelta(hours=1), "vda").disks.update(
+        unreadable=[[0, 4096]], missed=[[8192, 16384]]
+    )
+    page = text_of(signed_in, f"/vms/{lab.home.uuid}/copies/")
+    assert "its source could not read 1 place (4 KiB)" in page
+    assert "QEMU&#x27;s bitmap had missed 1 place (8 KiB)" in page
+    assert "protected: before the big update" in page
+    assert "differs from what was backed up" in page
+    assert page.index("could not read") < page.index("before the big update")
+
+
+def test_many_copies_come_in_pages(signed_in: Client, lab: Lab) -> None:
+    made = [
+        factory.make_generation(lab.web, lab.store, timedelta(hours=hours)) for hours in range(70)
+    ]
+    first = text_of(signed_in, f"/vms/{lab.web.uuid}/copies/")
+    assert made[0].key in first
+    assert made[-1].key not in first
+    assert made[-1].key in text_of(signed_in, f"/vms/{lab.web.uuid}/copies/?page=2")
