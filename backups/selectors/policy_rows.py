@@ -62,6 +62,12 @@ class PolicyRow:
     runs: list[RunRow] = field(default_factory=list)
 
     @property
+    def next_words(self) -> str:
+        """ "Sun 29 Nov 02:00", by the clock of the policy's time zone."""
+        due = self.next_due
+        return f"{due:%a} {due.day} {due:%b %H:%M}" if due else ""
+
+    @property
     def vms(self) -> list[VM]:
         return list({run.vm.pk: run.vm for run in self.runs}.values())
 
@@ -116,7 +122,7 @@ def without_policy() -> list[VM]:
 
 
 def _row(policy: Policy, owed: list[Due], now: datetime) -> PolicyRow:
-    order = ("bad", "watch", "busy", "none", "good")
+    order = ("bad", "watch", "running", "waiting", "good")
     runs = [_run(due) for due in owed]
     return PolicyRow(
         policy=policy,
@@ -153,13 +159,13 @@ def _said(due: Due) -> tuple[str, str, str]:
     if due.place.store is None:
         return "bad", "no store", due.place.why
     if not due.policy.enabled:
-        return "none", "switched off", ""
+        return "waiting", "switched off", ""
     if due.decision == turns.TRY:
-        return ("watch", "waits", due.away) if due.away else ("none", "waits for its turn", "")
+        return ("watch", "waits", due.away) if due.away else ("waiting", "waits for its turn", "")
     return {
-        turns.NOTHING: ("good", "saved", "") if job else ("none", "not due yet", ""),
+        turns.NOTHING: ("good", "saved", "") if job else ("waiting", "not due yet", ""),
         turns.DONE: ("good", "saved", ""),
-        turns.ACTIVE: ("busy", "being saved", ""),
+        turns.ACTIVE: ("running", "being saved", ""),
         turns.WAIT: ("bad", "failed", ended),
         turns.GIVEN_UP: ("bad", "given up until the next time", ended),
         turns.CANCELLED: ("watch", "cancelled", ended),

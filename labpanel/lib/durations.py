@@ -38,6 +38,11 @@ def ago(then: datetime | None, now: datetime) -> str:
     return f"{between(then, now)} ago"
 
 
+def coming(then: datetime, now: datetime) -> str:
+    """ "in 3 h"; "now" for what is due already."""
+    return f"in {between(now, then)}" if then > now else "now"
+
+
 def exact(then: datetime) -> str:
     """ "Sat 22 Nov 2026 02:14:07 UTC"."""
     return f"{then:%a} {then.day} {then:%b %Y %H:%M:%S} {then.tzname() or ''}".rstrip()

@@ -61,7 +61,7 @@
       if (form === "clock") text = clock(then);
       else if (form === "time") text = then.toLocaleTimeString("en-GB", { hourCycle: "h23" });
       /* A phone whose clock is off by minutes would say nonsense: then the server's words stay. */
-      else if (seconds >= 0 && Math.abs(Date.now() - serverNow()) < 60_000) text = seconds <= 1 && form === "ago" ? "just now" : span(seconds) + (form === "ago" ? " ago" : "");
+      else if (form !== "coming" && seconds >= 0 && Math.abs(Date.now() - serverNow()) < 60_000) text = seconds <= 1 && form === "ago" ? "just now" : span(seconds) + (form === "ago" ? " ago" : "");
       if (element.textContent !== text) element.textContent = text;
       const title = exact.format(then);
       if (element.title !== title) element.title = title;
