@@ -113,6 +113,12 @@ def policy_row(policy: Policy, now: datetime) -> PolicyRow:
     return next(row for row in policy_list(now) if row.policy.pk == policy.pk)
 
 
+def policy_row_of(vm: VM, now: datetime) -> PolicyRow | None:
+    """The policy that takes one VM, without its runs; two queries."""
+    policy = Policies().of(vm)
+    return _row(policy, [], now) if policy else None
+
+
 def without_policy() -> list[VM]:
     """VMs that nothing saves by itself: no policy names them, and there is no default one, or
     theirs is switched off."""

@@ -165,7 +165,9 @@ def test_a_disk_is_left_out_by_a_form(signed_in: Client, lab: Lab) -> None:
     assert signed_in.post(address, typed).status_code == 302
     kept = Exclusion.objects.get()
     assert (kept.by, kept.target, kept.reason) == ("olga", "vdb", "<i>cache</i>")
-    assert "<i>cache" not in text(signed_in, f"/vms/{lab.home.uuid}/")
+    shown = text(signed_in, f"/vms/{lab.home.uuid}/")
+    assert "<i>cache" not in shown
+    assert "Save vdb of home again" in shown
     assert signed_in.post(f"/vms/{lab.home.uuid}/take-in/", {"disk": "vdb"}).status_code == 302
     assert not Exclusion.objects.exists()
 
@@ -184,3 +186,12 @@ def test_a_no_to_leaving_out_is_one_sentence(
     answer = signed_in.post(f"/vms/{lab.home.uuid}/leave-out/", typed)
     assert answer.status_code == status
     assert "Not done." in answer.content.decode()
+
+
+def test_the_page_of_a_vm_says_what_saves_it(signed_in: Client, lab: Lab) -> None:
+    address = f"/vms/{lab.home.uuid}/"
+    assert "Nothing saves home by itself" in text(signed_in, address)
+    story = story_policy()
+    assert "Saved by itself every Sunday at 02:00" in text(signed_in, address)
+    save_policy(story, {"enabled": False})
+    assert "the policy weekly is switched off" in text(signed_in, address)

@@ -5,6 +5,7 @@ from datetime import datetime
 
 from backups.models import Generation, Store
 from backups.selectors.coverage import CoverageRow, coverage
+from backups.selectors.policy_rows import PolicyRow, policy_row_of
 from backups.selectors.time_line import Moment, moments
 from hosts.models import VM, Finding, Host, VirtualDisk
 from hosts.rules.presence import Presence
@@ -42,6 +43,7 @@ class VMPage:
     jobs: list[Job]
     targets: list[Host]
     stores: list[Store]
+    policy: PolicyRow | None
 
     @property
     def known(self) -> bool:
@@ -77,6 +79,7 @@ def vm_page(vm: VM, now: datetime) -> VMPage:
         jobs=jobs,
         targets=list(Host.objects.exclude(pk=vm.host_id)),
         stores=list(Store.objects.select_related("host")),
+        policy=policy_row_of(vm, now),
     )
 
 
