@@ -11,21 +11,21 @@ from typing import Any
 
 from django.utils import timezone
 
-from backups.models import Generation, Store
+from backups.models import Store
 from backups.rules import hints
 from backups.selectors.exclusions import excluded_targets
 from backups.selectors.generations import backup_json
-from backups.services import checkpoints, reading, recover_text
+from backups.selectors.parents import Parent, parents_of
+from backups.services import checkpoints, describe, outcome, reading
+from backups.services.copying import Begun, Copying
 from backups.services.identity import panel_id
 from backups.services.index_generation import index_generation
-from backups.services.meter import Meter
 from hosts.models import VM
-from labpanel.adapters import backup_xml
 from labpanel.adapters.errors import AdapterError
 from labpanel.adapters.hypervisor import Hypervisor, opened
 from labpanel.adapters.image_host import ImageHost
-from labpanel.adapters.mover import Export, Moved, Mover
-from labpanel.adapters.nbd_relay import private_machine, relayed
+from labpanel.adapters.mover import Mover
+from labpanel.adapters.nbd_relay import private_machine
 from labpanel.adapters.script_session import ScriptRefused
 from labpanel.adapters.store_keeper import Keeper
 from labpanel.jobs import ledger
@@ -33,9 +33,6 @@ from labpanel.jobs.models import Job
 from labpanel.jobs.work import Failed, Work
 from labpanel.lib.refusal import Refusal
 from labpanel.lib.units import count, size
-
-BLOCK_BYTES = 256 * 1024
-FORMAT = 1
 
 
 def ask_for_backup(
@@ -83,15 +80,8 @@ def back_up(work: Work) -> dict[str, Any]:
         except AdapterError as error:
             raise run.explained(error) from error
     generation = index_generation(store, manifest)
-    return {**backup_json(generation), "sentence": _sentence(generation)}
-
-
-def _sentence(generation: Generation) -> str:
-    disks = count(generation.disks.count(), "disk")
-    return (
-        f"{generation.vm_name} is backed up to {generation.store.name}: "
-        f"{disks}, {generation.consistency}, generation {generation.key}."
-    )
+    outcome.judge(vm, generation)
+    return {**backup_json(generation), "sentence": outcome.sentence(generation)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,23 +123,43 @@ class Run:
         facts = reading.facts_of(hypervisor, str(self.vm.uuid), leave_out)
         sizes = facts.sized(hypervisor, images)
         self.work.line(f"{count(len(sizes), 'disk')}, {size(sum(sizes.values()))} in all.")
-        asked = [{"target": key, "virtual_bytes": value} for key, value in sizes.items()]
+        parents = parents_of(self.store, facts.uuid)
         hands.mover.ready()
-        plan = self._plan()
-        turning = checkpoints.turning(self.work, hypervisor, facts, self.store, plan)
-        with self._partial(keeper), turning:
-            files = keeper.begin(facts.uuid, self.key, asked)
-            way = reading.opened_disks(self.work, hypervisor, images, facts, self.tag, plan)
-            with way as disks:
-                self.work.line(_how(disks))
-                moved = self._copy_all(hands, facts, disks, files, sizes)
-            return self._finish(hands, facts, disks, moved)
+        keeper.lock(facts.uuid, exclusive=False)
+        with self._partial(keeper):
+            begun = self._begin(keeper, facts.uuid, sizes, parents)
+            plan = self._plan(begun, parents)
+            with checkpoints.turning(self.work, hypervisor, facts, self.store, plan):
+                way = reading.opened_disks(self.work, hypervisor, images, facts, self.tag, plan)
+                with way as disks:
+                    self.work.line(_how(disks))
+                    copying = Copying(self.work, hands.mover, images, keeper, begun, parents)
+                    entries = copying.all(facts, disks, sizes)
+                return self._finish(hands, facts, disks, entries, parents)
 
-    def _plan(self) -> reading.Plan:
+    def _begin(
+        self, keeper: Keeper, uuid: str, sizes: dict[str, int], parents: dict[str, Parent]
+    ) -> dict[str, Begun]:
+        asked = []
+        for target, virtual in sizes.items():
+            known = parents.get(target, Parent()).generation
+            parent = known.key if known else None
+            asked.append({"target": target, "virtual_bytes": virtual, "parent": parent})
+        answer = keeper.begin(uuid, self.key, asked)
+        return {target: Begun(**made) for target, made in answer.items()}
+
+    def _plan(self, begun: dict[str, Begun], parents: dict[str, Parent]) -> reading.Plan:
         """What is asked of the source."""
         store_id, given = str(self.store.store_id), self.work.job.parameters
+        kept = {}
+        for target, made in begun.items():
+            known = parents.get(target, Parent()).generation
+            found = hints.kept_of(known.manifest, target) if known and made.parent else None
+            if found is not None:
+                kept[target] = found
         return reading.Plan(
             host=self.vm.host.name,
+            kept=kept,
             checkpoint=hints.checkpoint_name(panel_id(), store_id, self.key),
             deep=bool(given.get("deep")),
             freeze=bool(given.get("freeze", True)),
@@ -166,90 +176,23 @@ class Run:
                 keeper.drop(str(self.vm.uuid), self.key)
             raise
 
-    def _copy_all(
-        self,
-        hands: Hands,
-        facts: reading.Facts,
-        disks: reading.Opened,
-        files: dict[str, str],
-        sizes: dict[str, int],
-    ) -> dict[str, Moved]:
-        meter = Meter(self.work, sizes, "copying")
-        meter.also(disks.look)
-        keeper, images = hands.keeper, hands.images
-        moved = {}
-        for target, source in disks.exports.items():
-            stored = keeper.serve_bytes(target, files[target])
-            with relayed(self.there, self.source, stored, images.sockets()) as near:
-                packing = images.serve_compressing(target, near, target)
-                moved[target] = hands.mover.copy(
-                    source, Export(packing, target), watch=disks.watch, told=meter.of(target)
-                )
-                images.stop(packing)
-            keeper.stop(stored)
-        return moved
-
     def _finish(
         self,
         hands: Hands,
         facts: reading.Facts,
         disks: reading.Opened,
-        moved: dict[str, Moved],
+        entries: list[dict[str, Any]],
+        parents: dict[str, Parent],
     ) -> dict[str, Any]:
-        uuid = facts.uuid
-        entries = []
-        for disk in facts.disks:
-            done = moved[disk.target]
-            digests = hands.keeper.put_digests(
-                uuid, self.key, disk.target, done.virtual_bytes, done.digests
-            )
-            entries.append(
-                {
-                    "target": disk.target,
-                    "source": disk.source,
-                    "source_format": disk.format,
-                    "mode": "full",
-                    "virtual_bytes": done.virtual_bytes,
-                    "read_bytes": done.read_bytes,
-                    "copied_bytes": done.written_bytes,
-                    "seconds": done.seconds,
-                    "file": f"{disk.target}.qcow2",
-                    "digests": digests,
-                    "root": done.root,
-                }
-            )
-        manifest = self._manifest(facts, disks, entries)
+        taken = describe.Taken(self.vm, self.store, self.key, self.work.job.parameters)
+        manifest = describe.manifest(taken, facts, disks, entries)
         self.work.check()
         self.work.line("Everything is copied; checking and hashing the files in the store.")
-        texts = {
-            "domain.xml": backup_xml.definition(facts.xml, facts.inactive_xml, list(moved)),
-            "RECOVER.txt": recover_text.write(manifest),
-        }
-        nvram = backup_xml.nvram_path(facts.xml)
+        texts = describe.texts(manifest, facts, disks, parents)
+        nvram = manifest["nvram"]
         if nvram and hands.images.existing([nvram]):
             texts["nvram.fd"] = f"hex:{hands.images.read_file(nvram)}"
-        return hands.keeper.finish(uuid, self.key, manifest, texts)
-
-    def _manifest(
-        self, facts: reading.Facts, disks: reading.Opened, entries: list[dict[str, Any]]
-    ) -> dict[str, Any]:
-        return {
-            "format": FORMAT,
-            "generation": self.key,
-            "parent": None,
-            "vm": {"uuid": facts.uuid, "name": facts.name},
-            "host": self.vm.host.name,
-            "store_id": str(self.store.store_id),
-            "panel_id": panel_id(),
-            "taken_at": disks.taken_at.isoformat(),
-            "consistency": disks.consistency,
-            "not_quiesced": disks.note,
-            "nvram": backup_xml.nvram_path(facts.xml),
-            "libvirt": facts.libvirt,
-            "qemu": facts.qemu,
-            "block_bytes": BLOCK_BYTES,
-            "disks": entries,
-        }
+        return hands.keeper.finish(facts.uuid, self.key, manifest, texts)
 
     def explained(self, error: AdapterError) -> Failed:
         """What broke, to which thing, and what it means for the VM and the store."""

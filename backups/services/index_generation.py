@@ -6,6 +6,7 @@ from typing import Any
 from django.db import transaction
 
 from backups.models import Generation, GenerationDisk, Store
+from backups.services.outcome import spelled
 from hosts.models import VM
 
 
@@ -28,8 +29,17 @@ def index_generation(store: Store, manifest: dict[str, Any], damage: str = "") -
     )
     if fresh:
         GenerationDisk.objects.bulk_create(_disk(generation, disk) for disk in manifest["disks"])
-    _mark(generation, damage)
+    _mark(generation, damage or _lacking(manifest))
     return generation
+
+
+def _lacking(manifest: dict[str, Any]) -> str:
+    """What the source could not read, as the damage of the generation."""
+    return "; ".join(
+        f"{disk['target']} lacks {spelled(disk['unreadable'])}, which its source could not read"
+        for disk in manifest["disks"]
+        if disk.get("unreadable")
+    )
 
 
 def _disk(generation: Generation, disk: dict[str, Any]) -> GenerationDisk:
@@ -38,6 +48,10 @@ def _disk(generation: Generation, disk: dict[str, Any]) -> GenerationDisk:
         target=disk["target"],
         source=disk["source"],
         mode=disk["mode"],
+        why=disk.get("why", ""),
+        parent=disk.get("parent") or "",
+        unreadable=disk.get("unreadable", []),
+        missed=disk.get("missed", []),
         virtual_bytes=disk["virtual_bytes"],
         read_bytes=disk["read_bytes"],
         written_bytes=disk["file_bytes"],

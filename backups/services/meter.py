@@ -12,10 +12,12 @@ CHECK_SECONDS = 1.5
 
 
 class Meter:
-    """Adds up the disks of one job. Raises at a tick when the job must stop."""
+    """Adds up the disks of one job. Raises at a tick when the job must stop.
+
+    `sizes` are the bytes expected of each; a tick says better (only candidates are read)."""
 
     def __init__(self, work: Work, sizes: dict[str, int], phase: str) -> None:
-        self._work, self._sizes, self._phase = work, sizes, phase
+        self._work, self._sizes, self._phase = work, dict(sizes), phase
         self._done = dict.fromkeys(sizes, 0)
         self._began = self._checked = time.monotonic()
         self._floor, self._place = 0, ""
@@ -44,7 +46,7 @@ class Meter:
                 f"{self._place} ran low ({tick.watched_bytes >> 20} MiB free), so the backup was "
                 f"given up before the VM could be harmed; make room there and try again."
             )
-        self._done[target] = tick.done_bytes
+        self._sizes[target], self._done[target] = tick.total_bytes, tick.done_bytes
         now, done = time.monotonic(), sum(self._done.values())
         speed = done / (now - self._began) if now > self._began else None
         self._work.progress(

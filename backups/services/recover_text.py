@@ -1,16 +1,16 @@
 """RECOVER.txt: how to bring a generation back by hand, without this panel."""
 
 import shlex
+from collections.abc import Sequence
 from typing import Any
 
 _TEXT = """\
 {name}, as of {taken_at} ({consistency}), from the host {host}
 {line}
-This directory holds everything: one qcow2 image for each disk, the VM's definition in domain.xml,
-and manifest.json with the SHA-256 of each file. It needs QEMU and libvirt only, not labpanel.
+{whole}
 
-Run these commands as root on the machine where {name} shall live, inside a copy of this directory
-(or in it). They stop at the first trouble, and never write over a file that exists.
+Run these commands as root on the machine where {name} shall live, inside this directory or a copy
+of it. They stop at the first trouble, and never write over a file that exists.
 
 set -eu
 # 1. The images are whole:
@@ -26,14 +26,30 @@ virsh start {uuid}
 """
 
 
-def write(manifest: dict[str, Any]) -> str:
-    """The text for one generation. Names and paths are quoted for the shell."""
+_ALONE = """\
+This directory holds everything: one qcow2 image for each disk, the VM's definition in domain.xml,
+and manifest.json with the SHA-256 of each file. It needs QEMU and libvirt only, not labpanel."""
+
+_CHAINED = """\
+This directory holds one qcow2 image for each disk with what changed since an older generation, the
+VM's definition in domain.xml, and manifest.json with the SHA-256 of each file. It needs QEMU and
+libvirt only, not labpanel. What did not change lies in these directories, which must stand beside
+this one (copy them too, under the same names):
+{needed}
+Those are the ones from the day of this backup; pruning may have merged some since. What is needed
+now is listed by: qemu-img info --backing-chain {file}"""
+
+
+def write(manifest: dict[str, Any], needed: Sequence[str] = ()) -> str:
+    """The text for one generation, whose images are read through those of the generations `needed`.
+    Names and paths are quoted for the shell."""
     name = " ".join(str(manifest["vm"]["name"]).split())
     disks = manifest["disks"]
     nvram = manifest["nvram"]
     return _TEXT.format(
         name=name,
         line="=" * 79,
+        whole=_whole(manifest, needed),
         taken_at=manifest["taken_at"],
         consistency=manifest["consistency"],
         host=manifest["host"],
@@ -43,6 +59,13 @@ def write(manifest: dict[str, Any]) -> str:
         converts="\n".join(_convert(disk) for disk in disks),
         nvram=f"\ncp -n nvram.fd {shlex.quote(nvram)}" if nvram else "",
     )
+
+
+def _whole(manifest: dict[str, Any], needed: Sequence[str]) -> str:
+    if not needed:
+        return _ALONE
+    file = next(disk["file"] for disk in manifest["disks"] if disk["parent"])
+    return _CHAINED.format(needed="\n".join(f"    ../{key}" for key in needed), file=file)
 
 
 def _convert(disk: dict[str, Any]) -> str:

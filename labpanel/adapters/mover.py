@@ -1,11 +1,12 @@
 """The mover at work where the data is: scripts/mover.py, typed."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from labpanel.adapters.machine import Machine
 from labpanel.adapters.script_session import MOVER, Session
+from labpanel.lib.hints import Hint
 
 # The script itself gives up after 60 s in which nothing moved; it reports twice a second.
 SILENT = 75
@@ -15,7 +16,7 @@ READY = 20
 @dataclass(frozen=True, slots=True)
 class Moved:
     """How one disk went. `bad` are [first byte, byte after the last] that are not as backed up;
-    `digests` the packed list, `root` one digest over all of it."""
+    `root` is one digest over the list of digests of all that was read."""
 
     virtual_bytes: int
     read_bytes: int
@@ -23,7 +24,23 @@ class Moved:
     seconds: float
     bad: list[list[int]]
     root: str
-    digests: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """How one disk was backed up. `unreadable` and `missed` are [first byte, byte after the last]:
+    what the source could not read (blocks that they lie in keep what the parent has), and what had
+    changed though the bitmap did not flag it. `hinted` is false if the bitmap of the hint was not
+    to be had, so that everything was read."""
+
+    virtual_bytes: int
+    candidate_bytes: int
+    read_bytes: int
+    written_bytes: int
+    seconds: float
+    unreadable: list[list[int]]
+    missed: list[list[int]]
+    hinted: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +82,38 @@ class Mover:
         self, source: Export, target: Export, *, watch: str, told: Callable[[Tick], None]
     ) -> Moved:
         """Copy and digest a whole disk onto an empty image."""
-        return self._run(source, told, target=_pair(target), watch=watch, send_digests=True)
+        return self._run(source, told, target=_pair(target), watch=watch)
+
+    def back_up(
+        self,
+        source: Export,
+        target: Export,
+        digests: Export,
+        *,
+        hint: Hint,
+        forced: Sequence[Sequence[int]] = (),
+        bytes_per_second: int | None = None,
+        watch: str = "",
+        told: Callable[[Tick], None],
+    ) -> Saved:
+        """Bring an image that backs on its parent up to date with the source, and the list of
+        digests, which starts as the parent's, with it. `forced` are [first byte, byte after] to be
+        written whatever the list says. Raises ScriptRefused "nbd" when the source is gone."""
+        answer = self._session.call(
+            "back_up",
+            deadline=SILENT,
+            told=lambda event: told(_tick(event)),
+            disk=source.name,
+            source=_pair(source),
+            target=_pair(target),
+            digests=_pair(digests),
+            mode=hint.mode,
+            context=hint.context,
+            forced=[list(span) for span in forced],
+            bytes_per_second=bytes_per_second,
+            watch=watch,
+        )
+        return Saved(**answer)
 
     def check(self, source: Export, digests: str, *, told: Callable[[Tick], None]) -> Moved:
         """Hold the content against the list in the file `digests`; finds every bad block."""
@@ -90,7 +138,6 @@ class Mover:
             source=_pair(source),
             **more,
         )
-        answer.pop("disk")
         return Moved(**answer)
 
 

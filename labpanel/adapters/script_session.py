@@ -34,8 +34,8 @@ _BOOT = (
 _PACKAGES = ("labpanel", "labpanel.adapters", "labpanel.adapters.scripts")
 
 EXPORTER = ("wire", "exporter")
-KEEPER = ("wire", "exporter", "keeper")
-MOVER = ("wire", "mover")
+KEEPER = ("wire", "digests", "exporter", "manifests", "locks", "filling", "keeper")
+MOVER = ("wire", "digests", "blocks", "crew", "saver", "mover")
 
 
 class ScriptRefused(Refused):

@@ -46,25 +46,21 @@ class Keeper:
         answer: dict[str, Any] = self._session.call("look", deadline=LONG, **self._whole())
         return answer
 
-    def begin(self, vm_uuid: str, key: str, disks: Sequence[Mapping[str, Any]]) -> dict[str, str]:
-        """Make the partial generation; target → path of its empty image."""
-        answer: dict[str, str] = self._session.call(
-            "begin", deadline=LONG, vm_uuid=vm_uuid, key=key, disks=list(disks), **self._whole()
+    def lock(self, vm_uuid: str, *, exclusive: bool) -> None:
+        """Held until this session ends. Shared: reading generations and adding one. Exclusive:
+        changing what is there. Raises ScriptRefused "busy" if another session is in the way."""
+        self._session.call(
+            "lock", deadline=SHORT, store=self.path, vm_uuid=vm_uuid, exclusive=exclusive
         )
-        return answer
 
-    def put_digests(
-        self, vm_uuid: str, key: str, target: str, virtual_bytes: int, packed: str
-    ) -> dict[str, str]:
-        answer: dict[str, str] = self._session.call(
-            "put_digests",
-            deadline=LONG,
-            store=self.path,
-            vm_uuid=vm_uuid,
-            key=key,
-            target=target,
-            virtual_bytes=virtual_bytes,
-            packed=packed,
+    def begin(
+        self, vm_uuid: str, key: str, disks: Sequence[Mapping[str, Any]]
+    ) -> dict[str, dict[str, str]]:
+        """Make the partial generation. `disks` are `{"target", "virtual_bytes", "parent"}`; target
+        → `{"image", "digests", "parent", "why"}`: paths of the empty image and of the list, and its
+        parent; if the one asked for cannot serve it is "", and `why` a sentence."""
+        answer: dict[str, dict[str, str]] = self._session.call(
+            "begin", deadline=LONG, vm_uuid=vm_uuid, key=key, disks=list(disks), **self._whole()
         )
         return answer
 
@@ -120,7 +116,7 @@ class Keeper:
         return self._export(name, path, "qcow2", writable=False)
 
     def serve_bytes(self, name: str, path: str) -> str:
-        """Export the bytes of an image of a partial generation, to be written from afar."""
+        """Export the bytes of a file of a partial generation, to be written from afar."""
         return self._export(name, path, "raw", writable=True)
 
     def _export(self, name: str, path: str, form: str, *, writable: bool) -> str:

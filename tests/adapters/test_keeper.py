@@ -1,11 +1,11 @@
 """The keeper of a store, on a directory of this machine."""
 
-import base64
 import json
 import os
+import shutil
 import subprocess
-import zlib
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +13,15 @@ import pytest
 
 from labpanel.adapters.image_host import ImageHost
 from labpanel.adapters.machine import Machine
-from labpanel.adapters.mover import Export, Mover, Tick
+from labpanel.adapters.mover import Export, Mover, Saved, Tick
 from labpanel.adapters.script_session import ScriptRefused
 from labpanel.adapters.store_keeper import Keeper
+from labpanel.lib.hints import EVERYTHING, FULL, Hint
 from labpanel.lib.shapes import PANEL
 from tests.adapters.images import BLOCK, fill, identical
 
 VM = "11111111-2222-4333-8444-555555555555"
-KEY = "20261122T231500Z-abc123"
+KEY, NEXT, LAST = "20261122T231500Z-abc123", "20261123T231500Z-abc123", "20261124T231500Z-abc123"
 PANEL_ID, OTHER_ID = "panel-one", "panel-two"
 
 
@@ -43,41 +44,79 @@ def keeper(qemu: None, store: Path) -> Iterator[Keeper]:
         yield opened
 
 
-def keep(keeper: Keeper, images: ImageHost, mover: Mover, source: Path) -> dict[str, Any]:
-    """A whole generation of one disk, as a backup makes it."""
-    size = images.virtual_bytes(str(source), "raw")
-    files = keeper.begin(VM, KEY, [{"target": "vda", "virtual_bytes": size}])
-    near = images.serve("vda", str(source), "raw", writable=False)
-    stored = keeper.serve_bytes("vda", files["vda"])
-    packing = images.serve_compressing("vda", stored, "vda")
-    moved = mover.copy(Export(near, "vda"), Export(packing, "vda"), watch="", told=ignore)
-    for socket in (packing, near):
-        images.stop(socket)
-    keeper.stop(stored)
-    digests = keeper.put_digests(VM, KEY, "vda", moved.virtual_bytes, moved.digests)
-    manifest = {
-        "generation": KEY,
-        "vm": {"uuid": VM, "name": "home"},
-        "disks": [
-            {
-                "target": "vda",
-                "file": "vda.qcow2",
-                "virtual_bytes": moved.virtual_bytes,
-                "digests": digests,
-                "root": moved.root,
-            }
-        ],
-    }
-    return keeper.finish(VM, KEY, manifest, {"domain.xml": "<domain/>", "nvram.fd": "hex:00ff"})
+@dataclass
+class Source:
+    """What plays the source host of the backups: its programs."""
+
+    keeper: Keeper
+    images: ImageHost
+    mover: Mover
+
+    def keep(
+        self, image: Path, key: str = KEY, *, parent: str | None = None, hint: Hint = EVERYTHING
+    ) -> dict[str, Any]:
+        """A whole generation of one raw disk, as a backup makes it."""
+        size = self.images.virtual_bytes(str(image), "raw")
+        disk = {"target": "vda", "virtual_bytes": size, "parent": parent}
+        begun = self.keeper.begin(VM, key, [disk])["vda"]
+        hint = hint if begun["parent"] else Hint(FULL, begun["why"])
+        saved = self.fill(image, begun, hint)
+        manifest = {
+            "format": 2,
+            "generation": key,
+            "vm": {"uuid": VM, "name": "home"},
+            "taken_at": "2026-11-22T23:15:00+00:00",
+            "disks": [
+                {
+                    "target": "vda",
+                    "file": "vda.qcow2",
+                    "parent": begun["parent"] or None,
+                    "virtual_bytes": saved.virtual_bytes,
+                    "copied_bytes": saved.written_bytes,
+                    "why": hint.why,
+                }
+            ],
+        }
+        files = {"domain.xml": "<domain/>", "nvram.fd": "hex:00ff"}
+        return self.keeper.finish(VM, key, manifest, files)
+
+    def fill(self, image: Path, begun: dict[str, str], hint: Hint) -> Saved:
+        near = self.images.serve("vda", str(image), "raw", writable=False)
+        stored = self.keeper.serve_bytes("vda", begun["image"])
+        listed = self.keeper.serve_bytes("digests", begun["digests"])
+        packing = self.images.serve_compressing("vda", stored, "vda")
+        saved = self.mover.back_up(
+            Export(near, "vda"),
+            Export(packing, "vda"),
+            Export(listed, "digests"),
+            hint=hint,
+            told=ignore,
+        )
+        for socket in (packing, near):
+            self.images.stop(socket)
+        for socket in (listed, stored):
+            self.keeper.stop(socket)
+        return saved
+
+    def bad(self, key: str) -> list[list[int]]:
+        """Level 2 of a generation: ranges that are not as backed up."""
+        socket = self.keeper.serve("vda", self.keeper.path_of(VM, key, "vda.qcow2"))
+        digests = self.keeper.path_of(VM, key, "vda.digests")
+        found = self.mover.check(Export(socket, "vda"), digests, told=ignore).bad
+        self.keeper.stop(socket)
+        return found
 
 
 @pytest.fixture
-def kept(
-    keeper: Keeper, images: ImageHost, mover: Mover, tmp_path: Path
-) -> tuple[Path, dict[str, Any]]:
+def at_source(keeper: Keeper, images: ImageHost, mover: Mover) -> Source:
+    return Source(keeper, images, mover)
+
+
+@pytest.fixture
+def kept(at_source: Source, tmp_path: Path) -> tuple[Path, dict[str, Any]]:
     source = tmp_path / "source.raw"
     fill(source, 12, seed=7, tail=1536)  # the disk ends within a cluster
-    return source, keep(keeper, images, mover, source)
+    return source, at_source.keep(source)
 
 
 def test_a_generation_is_plain_qcow2(
@@ -207,9 +246,124 @@ def test_names_cannot_lead_out_of_the_store(
     assert not list(store.glob("**/*.qcow2"))
 
 
-def test_a_digest_list_is_written_once(keeper: Keeper) -> None:
-    keeper.begin(VM, KEY, [{"target": "vda", "virtual_bytes": BLOCK}])
-    packed = base64.b64encode(zlib.compress(bytes(16))).decode()
-    keeper.put_digests(VM, KEY, "vda", BLOCK, packed)
-    with pytest.raises(ScriptRefused):
-        keeper.put_digests(VM, KEY, "vda", BLOCK, packed)
+def altered(image: Path) -> None:
+    """Change a block, make a block of data zeros, and fill one that was zeros."""
+    content = image.read_bytes()
+    blocks = [content[at : at + BLOCK] for at in range(0, len(content), BLOCK)]
+    data = next(n for n, block in enumerate(blocks) if any(block))
+    other = next(n for n, block in enumerate(blocks) if any(block) and n > data)
+    zero = next(n for n, block in enumerate(blocks) if not any(block))
+    with image.open("r+b") as file:
+        for block, piece in ((data, b"changed"), (other, bytes(BLOCK)), (zero, b"no more zeros")):
+            file.seek(block * BLOCK)
+            file.write(piece)
+
+
+def test_an_incremental_holds_what_changed_and_reads_through_its_parent(
+    kept: tuple[Path, dict[str, Any]], at_source: Source, store: Path, tmp_path: Path
+) -> None:
+    source, first = kept
+    before = tmp_path / "before.raw"
+    before.write_bytes(source.read_bytes())
+    altered(source)
+    second = at_source.keep(source, NEXT, parent=KEY)
+    assert second["disks"][0]["parent"] == KEY
+    assert second["disks"][0]["copied_bytes"] == 2 * BLOCK
+    assert second["disks"][0]["file_bytes"] < first["disks"][0]["file_bytes"] // 2
+    assert identical(source, store / VM / NEXT / "vda.qcow2")
+    assert identical(before, store / VM / KEY / "vda.qcow2")
+    assert at_source.bad(KEY) == at_source.bad(NEXT) == []
+    assert second["content"] != first["content"]
+
+
+@pytest.mark.parametrize("blocks", [9, 12, 30])
+def test_a_disk_that_grew_or_shrank_goes_on(
+    kept: tuple[Path, dict[str, Any]], at_source: Source, store: Path, blocks: int
+) -> None:
+    source, _ = kept
+    with source.open("r+b") as file:
+        file.truncate(blocks * BLOCK - 512)
+    for key, parent in ((NEXT, KEY), (LAST, NEXT)):
+        at_source.keep(source, key, parent=parent)
+        assert identical(source, store / VM / key / "vda.qcow2")
+        assert at_source.bad(key) == []
+        with source.open("r+b") as file:
+            file.truncate(40 * BLOCK)
+    assert at_source.bad(KEY) == []
+
+
+def test_a_chain_moved_elsewhere_still_reads(
+    kept: tuple[Path, dict[str, Any]], at_source: Source, store: Path, tmp_path: Path
+) -> None:
+    source, _ = kept
+    altered(source)
+    at_source.keep(source, NEXT, parent=KEY)
+    shutil.copytree(store / VM, tmp_path / "elsewhere")
+    assert identical(source, tmp_path / "elsewhere" / NEXT / "vda.qcow2")
+
+
+@pytest.mark.parametrize("harm", ["list", "image", "manifest", "gone"])
+def test_a_parent_that_cannot_serve_is_none(
+    kept: tuple[Path, dict[str, Any]], at_source: Source, store: Path, harm: str
+) -> None:
+    source, _ = kept
+    place = store / VM / KEY
+    match harm:
+        case "list":
+            with (place / "vda.digests").open("r+b") as file:
+                file.seek(-8, os.SEEK_END)
+                file.write(b"rot")
+        case "image":
+            (place / "vda.qcow2").write_bytes(b"no image any more")
+        case "manifest":
+            text = (place / "manifest.json").read_text()
+            (place / "manifest.json").write_text(text.replace("vda.qcow2", "vdb.qcow2"))
+        case "gone":
+            shutil.rmtree(place)
+    made = at_source.keep(source, NEXT, parent=KEY)
+    assert made["disks"][0]["parent"] is None
+    assert made["disks"][0]["why"]
+    assert identical(source, store / VM / NEXT / "vda.qcow2")
+
+
+def test_a_look_names_what_backs_on_a_generation_that_is_gone(
+    kept: tuple[Path, dict[str, Any]], at_source: Source, keeper: Keeper, store: Path
+) -> None:
+    source, _ = kept
+    for key, parent in ((NEXT, KEY), (LAST, NEXT)):
+        at_source.keep(source, key, parent=parent)
+    shutil.rmtree(store / VM / KEY)
+    damages = [entry["damage"] for entry in keeper.look()["generations"]]
+    assert damages == [f"vda backs on generation {KEY}, which is gone"] * 2
+
+
+def test_a_flipped_byte_in_a_manifest_is_seen(
+    kept: tuple[Path, dict[str, Any]], keeper: Keeper, store: Path
+) -> None:
+    path = store / VM / KEY / "manifest.json"
+    path.write_text(path.read_text().replace('"home"', '"hole"'))
+    assert keeper.look()["generations"][0]["damage"] == "manifest.json is not what was written"
+
+
+def test_who_changes_generations_is_alone(keeper: Keeper, store: Path) -> None:
+    def other() -> Keeper:
+        return Keeper(Machine(PANEL), str(store), PANEL_ID)
+
+    keeper.lock(VM, exclusive=False)
+    with other() as reader:
+        reader.lock(VM, exclusive=False)
+        with pytest.raises(ScriptRefused, match="being worked on") as refused:
+            reader.lock(VM, exclusive=True)
+    assert refused.value.code == "busy"
+    keeper.lock(VM, exclusive=True)
+    with other() as reader, pytest.raises(ScriptRefused, match="being worked on"):
+        reader.lock(VM, exclusive=False)
+
+
+def test_nothing_is_left_of_a_first_backup_that_failed(keeper: Keeper, store: Path) -> None:
+    keeper.lock(VM, exclusive=False)
+    keeper.begin(VM, KEY, [{"target": "vda", "virtual_bytes": BLOCK, "parent": None}])
+    keeper.drop(VM, KEY)
+    assert not (store / VM).exists()
+    keeper.lock(VM, exclusive=False)
+    assert (store / VM / ".lock").exists()

@@ -6,8 +6,6 @@ import os
 import signal
 import subprocess
 import time
-import zlib
-from base64 import b64decode
 from pathlib import Path
 
 import pytest
@@ -36,13 +34,15 @@ def copied(images: ImageHost, mover: Mover, source: Path, target: Path) -> Moved
     return moved
 
 
-def digests_of(moved: Moved) -> list[bytes]:
-    listed = zlib.decompress(b64decode(moved.digests))
-    return [listed[at : at + 16] for at in range(0, len(listed), 16)]
+def listed(image: Path) -> bytes:
+    """The list of digests of a raw image, made anew."""
+    content = image.read_bytes()
+    blocks = [content[at : at + BLOCK] for at in range(0, len(content), BLOCK)]
+    return b"".join(hashlib.sha256(block).digest()[:16] if any(block) else ZERO for block in blocks)
 
 
-def write_digests(path: Path, moved: Moved) -> str:
-    path.write_bytes(json.dumps({}).encode() + b"\n" + b"".join(digests_of(moved)))
+def write_digests(path: Path, image: Path) -> str:
+    path.write_bytes(json.dumps({}).encode() + b"\n" + listed(image))
     return str(path)
 
 
@@ -56,8 +56,7 @@ def test_any_content_arrives_as_it_was(
     assert identical(source, target)
     content = source.read_bytes()
     blocks = [content[at : at + BLOCK] for at in range(0, len(content), BLOCK)]
-    expected = [hashlib.sha256(block).digest()[:16] if any(block) else ZERO for block in blocks]
-    assert digests_of(moved) == expected
+    assert moved.root == hashlib.sha256(listed(source)).hexdigest()
     assert moved.written_bytes == sum(len(block) for block in blocks if any(block))
 
 
@@ -74,9 +73,7 @@ def test_holes_are_not_read(images: ImageHost, mover: Mover, tmp_path: Path) -> 
 def test_flipped_bytes_are_named_by_range(images: ImageHost, mover: Mover, tmp_path: Path) -> None:
     source = tmp_path / "source.raw"
     source.write_bytes(os.urandom(16 * BLOCK))
-    digests = write_digests(
-        tmp_path / "list", copied(images, mover, source, tmp_path / "target.qcow2")
-    )
+    digests = write_digests(tmp_path / "list", source)
     with source.open("r+b") as file:
         for at in (3 * BLOCK + 17, 4 * BLOCK, 9 * BLOCK):
             file.seek(at)
@@ -91,9 +88,7 @@ def test_flipped_bytes_are_named_by_range(images: ImageHost, mover: Mover, tmp_p
 def test_zeros_where_data_was_are_found(images: ImageHost, mover: Mover, tmp_path: Path) -> None:
     source = tmp_path / "source.raw"
     source.write_bytes(os.urandom(4 * BLOCK))
-    digests = write_digests(
-        tmp_path / "list", copied(images, mover, source, tmp_path / "target.qcow2")
-    )
+    digests = write_digests(tmp_path / "list", source)
     hollow = tmp_path / "hollow.raw"
     with hollow.open("wb") as file:
         file.truncate(4 * BLOCK)
@@ -104,9 +99,7 @@ def test_zeros_where_data_was_are_found(images: ImageHost, mover: Mover, tmp_pat
 def test_a_restore_stops_at_a_rotten_block(images: ImageHost, mover: Mover, tmp_path: Path) -> None:
     source = tmp_path / "source.raw"
     source.write_bytes(os.urandom(8 * BLOCK))
-    digests = write_digests(
-        tmp_path / "list", copied(images, mover, source, tmp_path / "target.qcow2")
-    )
+    digests = write_digests(tmp_path / "list", source)
     with source.open("r+b") as file:
         file.seek(2 * BLOCK)
         file.write(b"rotten")

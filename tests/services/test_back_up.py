@@ -10,7 +10,7 @@ from django.utils import timezone
 from backups.models import Generation, Store
 from backups.selectors.coverage import coverage
 from backups.services import back_up as service
-from backups.services import closing, reading
+from backups.services import closing, copying, reading
 from backups.services import settle as settling
 from backups.services.back_up import ask_for_backup, back_up
 from hosts.models import VM, Host, VirtualDisk
@@ -52,7 +52,7 @@ def scene(db: None, monkeypatch: pytest.MonkeyPatch) -> Scene:
     monkeypatch.setattr(service, "Mover", mover)
     monkeypatch.setattr(reading, "SourceHost", lambda _: FakeSource(made))
     monkeypatch.setattr(closing, "AGAIN_SECONDS", ())
-    monkeypatch.setattr(service, "relayed", made.relayed)
+    monkeypatch.setattr(copying, "relayed", made.relayed)
     monkeypatch.setattr(service, "private_machine", made.private_machine)
     monkeypatch.setattr(settling, "end_channel", lambda _: None)
     return made
@@ -135,16 +135,16 @@ STEPS = (
     "backup_facts",
     "block_info",
     "mover.ready",
+    "keeper.lock",
     "keeper.begin",
     "images.domain_folder",
     "backup_begin",
     "keeper.serve_bytes",
     "relay",
     "images.serve_compressing",
-    "mover.copy",
+    "mover.back_up",
     "images.stop",
     "keeper.stop",
-    "keeper.put_digests",
     "keeper.finish",
 )
 
@@ -243,7 +243,7 @@ def test_a_missing_vm_is_refused(scene: Scene, vm: VM, store: Store) -> None:
     assert not Job.objects.exists()
 
 
-@pytest.mark.parametrize("step", ["mover.copy", "keeper.finish", "backup_begin"])
+@pytest.mark.parametrize("step", ["mover.back_up", "keeper.finish", "backup_begin"])
 def test_a_dead_worker_is_settled_by_asking(scene: Scene, vm: VM, store: Store, step: str) -> None:
     """The worker dies where nothing can be cleaned up; the settling finds it all."""
     job = ledger.claim(ask_for_backup(vm, store).pk, "worker")
@@ -300,7 +300,7 @@ def test_what_a_cut_host_kept_open_is_closed_when_it_is_back(
     scene: Scene, vm: VM, store: Store
 ) -> None:
     gone = Unreachable("alpha does not answer.")
-    scene.fails = {"mover.copy": gone, "abort_backup": gone}
+    scene.fails = {"mover.back_up": gone, "abort_backup": gone}
     assert done(vm, store).state == State.FAILED
     assert scene.pulling
     settling.close_leftovers(timezone.now())

@@ -2,13 +2,15 @@
 narrow interfaces. `fails["keeper.begin"] = error` makes that one call fail."""
 
 import contextlib
+import dataclasses
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from labpanel.adapters.machine import Machine
-from labpanel.adapters.mover import Export, Moved, Tick
+from labpanel.adapters.mover import Export, Moved, Saved, Tick
 from labpanel.adapters.source_host import Guarded
-from labpanel.lib.shapes import Endpoint
+from labpanel.lib.hints import Hint
+from labpanel.lib.shapes import PANEL, Endpoint
 from labpanel.lib.source_facts import ImageFacts, LastRun
 
 _XML = """<domain type='kvm'><name>home</name><uuid>{uuid}</uuid><devices>
@@ -35,6 +37,9 @@ class Scene:
         self.available_bytes = 100 << 30
         self.files: set[str] = set()
         self.domains: dict[str, str] = {}
+        self.saved: dict[str, Any] = {}
+        self.saving: list[tuple[Hint, list[list[int]], int | None]] = []
+        self.no_parent = ""
         self.during_copy: Callable[[], None] = lambda: None
         self.boot = "boot:100:5000"
         self.image = ImageFacts((1, SIZE, 5, 5), holds_bitmaps=True, written_at=5.0, changed_at=5.0)
@@ -66,6 +71,8 @@ class Scene:
 
 
 class _Fake(contextlib.AbstractContextManager[Any]):
+    machine = Machine(PANEL)
+
     def __exit__(self, *_: object) -> None:
         """Nothing is held."""
 
@@ -186,8 +193,6 @@ class FakeSource(_Fake):
 class FakeImages(_Fake):
     """ImageHost."""
 
-    machine = None
-
     def __init__(self, scene: Scene) -> None:
         self._scene = scene
 
@@ -256,7 +261,28 @@ class FakeMover(_Fake):
         self._scene.during_copy()
         told(Tick(SIZE // 2, SIZE, self._scene.available_bytes if watch else None))
         self._scene.say("mover.copy")
-        return Moved(SIZE, SIZE, SIZE // 4, 0.5, [], "00ff", "packed")
+        return Moved(SIZE, SIZE, SIZE // 4, 0.5, [], "00ff")
+
+    def back_up(
+        self,
+        source: Export,
+        target: Export,
+        digests: Export,
+        *,
+        hint: Hint,
+        forced: Sequence[Sequence[int]] = (),
+        bytes_per_second: int | None = None,
+        watch: str = "",
+        told: Callable[[Tick], None],
+    ) -> Saved:
+        scene = self._scene
+        scene.during_copy()
+        told(Tick(SIZE // 2, SIZE, scene.available_bytes if watch else None))
+        scene.say("mover.back_up")
+        scene.saving.append((hint, [list(span) for span in forced], bytes_per_second))
+        return dataclasses.replace(
+            Saved(SIZE, SIZE, SIZE, SIZE // 4, 0.5, [], [], hinted=True), **scene.saved
+        )
 
     def restore(
         self, source: Export, target: Export, digests: str, *, told: Callable[[Tick], None]
@@ -271,10 +297,25 @@ class FakeKeeper(_Fake):
     def __init__(self, scene: Scene) -> None:
         self._scene = scene
 
-    def begin(self, vm_uuid: str, key: str, disks: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    def lock(self, vm_uuid: str, *, exclusive: bool) -> None:
+        self._scene.say("keeper.lock")
+
+    def begin(
+        self, vm_uuid: str, key: str, disks: Sequence[Mapping[str, Any]]
+    ) -> dict[str, dict[str, str]]:
         self._scene.partials.add(key)
         self._scene.say("keeper.begin")
-        return {disk["target"]: f"/srv/store/{disk['target']}.qcow2" for disk in disks}
+        return {disk["target"]: self._begun(disk) for disk in disks}
+
+    def _begun(self, disk: Mapping[str, Any]) -> dict[str, str]:
+        refused = self._scene.no_parent if disk["parent"] else ""
+        path = f"/srv/store/{disk['target']}"
+        return {
+            "image": f"{path}.qcow2",
+            "digests": f"{path}.digests",
+            "parent": "" if refused else disk["parent"] or "",
+            "why": refused,
+        }
 
     def path_of(self, vm_uuid: str, key: str, file: str) -> str:
         return f"/srv/store/{vm_uuid}/{key}/{file}"
@@ -294,19 +335,15 @@ class FakeKeeper(_Fake):
     def stop(self, socket: str) -> None:
         self._scene.say("keeper.stop")
 
-    def put_digests(
-        self, vm_uuid: str, key: str, target: str, virtual_bytes: int, packed: str
-    ) -> dict[str, str]:
-        self._scene.say("keeper.put_digests")
-        return {"file": f"{target}.digests", "sha256": "d" * 64}
-
     def finish(
         self, vm_uuid: str, key: str, manifest: dict[str, Any], files: Mapping[str, str]
     ) -> dict[str, Any]:
         self._scene.say("keeper.finish")
         for disk in manifest["disks"]:
-            disk.update(file_bytes=SIZE // 4, sha256="e" * 64)
-        whole = {**manifest, "files": dict.fromkeys(files, "f" * 64)}
+            disk.update(file_bytes=SIZE // 4, sha256="e" * 64, root="00ff")
+            disk["digests"] = {"file": f"{disk['target']}.digests", "sha256": "d" * 64}
+        hashes = dict.fromkeys(files, "f" * 64)
+        whole = {**manifest, "files": hashes, "content": f"content of {key}", "seal": "s" * 64}
         self._scene.partials.discard(key)
         self._scene.manifests[key] = whole
         return whole

@@ -1,0 +1,113 @@
+"""Copying the opened disks of a VM into a generation under way, each by its hint."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from backups.selectors.parents import Parent
+from backups.services.meter import Meter
+from backups.services.source import Facts, Opened
+from labpanel.adapters.image_host import ImageHost
+from labpanel.adapters.mover import Export, Mover, Saved, Tick
+from labpanel.adapters.nbd_relay import relayed
+from labpanel.adapters.store_keeper import Keeper
+from labpanel.jobs.work import Work
+from labpanel.lib.disks import SourceDisk
+from labpanel.lib.hints import EVERYTHING, FULL, READ, UNCHANGED, Hint
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """One disk of the generation under way: paths in the store, and what it backs on."""
+
+    image: str
+    digests: str
+    parent: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Copying:
+    """What copies, from where to where."""
+
+    work: Work
+    mover: Mover
+    images: ImageHost
+    keeper: Keeper
+    begun: Mapping[str, Begun]
+    parents: Mapping[str, Parent]
+
+    def all(self, facts: Facts, disks: Opened, sizes: dict[str, int]) -> list[dict[str, Any]]:
+        """Copy every disk; their entries for the manifest."""
+        meter = Meter(self.work, sizes, "copying")
+        meter.also(disks.look)
+        return [self._one(disk, disks, sizes[disk.target], meter) for disk in facts.disks]
+
+    def _one(self, disk: SourceDisk, disks: Opened, size: int, meter: Meter) -> dict[str, Any]:
+        target = disk.target
+        begun, parent = self.begun[target], self.parents.get(target, Parent())
+        hint = disks.hints[target]
+        if not begun.parent:
+            hint = Hint(FULL, begun.why or parent.why or hint.why)
+        elif hint.mode == FULL:
+            hint = EVERYTHING  # the list is not empty, so all of it must be held against the disk
+        forced = parent.forced if begun.parent else []
+        self.work.line(f"{target}: {hint.mode}. {hint.why}".rstrip())
+        if hint.mode == UNCHANGED and not forced:
+            saved = Saved(size, 0, 0, 0, 0.0, [], [], hinted=True)
+            meter.of(target)(Tick(0, 0, None))
+        else:
+            saved = self._save(disks, target, hint, forced, meter)
+        if not saved.hinted:
+            hint = Hint(READ, "QEMU did not show its record of what changed: everything was read.")
+        return _entry(disk, disks, begun, hint, saved)
+
+    def _save(
+        self, disks: Opened, target: str, hint: Hint, forced: list[list[int]], meter: Meter
+    ) -> Saved:
+        begun, keeper, images = self.begun[target], self.keeper, self.images
+        stored = keeper.serve_bytes(target, begun.image)
+        listed = keeper.serve_bytes("digests", begun.digests)
+        here, there, folder = self.mover.machine, keeper.machine, images.sockets()
+        with (
+            relayed(there, here, stored, folder) as near,
+            relayed(there, here, listed, folder) as list_near,
+        ):
+            packing = images.serve_compressing(target, near, target)
+            saved = self.mover.back_up(
+                disks.exports[target],
+                Export(packing, target),
+                Export(list_near, "digests"),
+                hint=hint,
+                forced=forced,
+                bytes_per_second=self.work.job.parameters.get("bytes_per_second"),
+                watch=disks.watch,
+                told=meter.of(target),
+            )
+            images.stop(packing)
+        keeper.stop(listed)
+        keeper.stop(stored)
+        return saved
+
+
+def _entry(
+    disk: SourceDisk, disks: Opened, begun: Begun, hint: Hint, saved: Saved
+) -> dict[str, Any]:
+    return {
+        "target": disk.target,
+        "source": disk.source,
+        "source_format": disk.format,
+        "mode": hint.mode,
+        "why": hint.why,
+        "file": f"{disk.target}.qcow2",
+        "parent": begun.parent or None,
+        "virtual_bytes": saved.virtual_bytes,
+        "candidate_bytes": saved.candidate_bytes,
+        "read_bytes": saved.read_bytes,
+        "copied_bytes": saved.written_bytes,
+        "seconds": saved.seconds,
+        "unreadable": saved.unreadable,
+        "missed": saved.missed,
+        "stamps": list(disks.stamps.get(disk.target, [])),
+        "node": disks.nodes.get(disk.target, ""),
+    }

@@ -1,0 +1,49 @@
+"""How a backup ended, in a sentence, when its generation is complete."""
+
+from typing import Any
+
+from backups.models import Generation
+from hosts.models import VM
+from labpanel.adapters import bus
+from labpanel.jobs.work import Failed
+from labpanel.lib.units import count
+
+SHOWN = 4
+
+
+def judge(vm: VM, generation: Generation) -> None:
+    """A generation that lacks what its source could not read is kept, but the job has failed."""
+    lacking = [disk for disk in generation.manifest["disks"] if disk.get("unreadable")]
+    if not lacking:
+        return
+    bus.publish("coverage")
+    what = "; ".join(f"{disk['target']} at {spelled(disk['unreadable'])}" for disk in lacking)
+    raise Failed(
+        f"{vm.host.name} cannot read all of {vm.name}: {what}. What can be read is kept as "
+        f"generation {generation.key}, marked damaged; nothing older was replaced. "
+        f"Look at that drive now."
+    )
+
+
+def sentence(generation: Generation) -> str:
+    """What was kept; and loudly what QEMU's bitmap had missed."""
+    disks = count(generation.disks.count(), "disk")
+    kept = (
+        f"{generation.vm_name} is backed up to {generation.store.name}: "
+        f"{disks}, {generation.consistency}, generation {generation.key}."
+    )
+    missed = [disk for disk in generation.manifest["disks"] if disk.get("missed")]
+    if not missed:
+        return kept
+    what = "; ".join(f"{disk['target']} at {spelled(disk['missed'])}" for disk in missed)
+    return (
+        f"{kept} Alarm: QEMU's record had missed changes ({what}). They are kept now, but "
+        f"incremental backups of this VM since the last deep run may lack them."
+    )
+
+
+def spelled(spans: list[list[Any]]) -> str:
+    """Ranges [first byte, byte after] in words."""
+    shown = ", ".join(f"bytes {first}–{after - 1}" for first, after in spans[:SHOWN])
+    more = len(spans) - SHOWN
+    return f"{shown} and {count(more, 'more place')}" if more > 0 else shown

@@ -1,0 +1,128 @@
+"""Threads that work through the blocks of one disk, and say how far they are.
+
+libnbd and hashlib work outside of Python's lock, so a few threads, each with connections of its
+own, keep both sides and all cores busy.
+"""
+
+import os
+import queue
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any, Protocol
+
+from labpanel.adapters.scripts.blocks import Ranges
+from labpanel.adapters.scripts.wire import leave, say
+
+THREADS = 8
+STALLED_SECONDS = 60
+REPORT_SECONDS = 0.5
+
+
+class Tally:
+    """What was done so far, in bytes. `alive` is when something moved last."""
+
+    def __init__(self, total: int) -> None:
+        self.total = total
+        self.done = self.read = self.written = 0
+        self.began = self.alive = time.monotonic()
+        self._lock = threading.Lock()
+
+    def add(self, done: int, *, read: int = 0, written: int = 0) -> None:
+        with self._lock:
+            self.done += done
+            self.read += read
+            self.written += written
+            self.alive = time.monotonic()
+
+    @property
+    def seconds(self) -> float:
+        return time.monotonic() - self.began
+
+
+class Station(Protocol):
+    """One thread's place of work, with its own connections."""
+
+    def do(self, first: int, after: int) -> None:
+        """Deal with the blocks [first, after)."""
+
+    def close(self) -> None:
+        """All is done: flush and disconnect."""
+
+
+class Crew:
+    """Works on one disk; `watch` is a folder whose free bytes to report."""
+
+    def __init__(self, disk: str, tally: Tally, watch: str = "") -> None:
+        self._disk, self._tally, self._watch = disk, tally, watch
+        self._lock = threading.Lock()
+        self._failure: BaseException | None = None
+
+    def work(self, todo: Ranges, station: Callable[[], Station], run: int) -> None:
+        """Deal with all of `todo`, at most `run` blocks at a time; raises what a thread met."""
+        pieces = _pieces(todo, run)
+        left = min(THREADS, sum(after - first for first, after in todo))
+        ended: queue.SimpleQueue[None] = queue.SimpleQueue()
+        for _ in range(left):
+            threading.Thread(target=self._one, args=(pieces, station, ended), daemon=True).start()
+        while left:
+            try:
+                ended.get(timeout=REPORT_SECONDS)
+                left -= 1
+            except queue.Empty:
+                self.report()
+                if time.monotonic() - self._tally.alive > STALLED_SECONDS:
+                    _stalled()
+        if self._failure is not None:
+            raise self._failure
+        self.report()
+
+    def _one(
+        self,
+        pieces: Iterator[tuple[int, int]],
+        station: Callable[[], Station],
+        ended: "queue.SimpleQueue[None]",
+    ) -> None:
+        try:
+            place = station()
+            while self._failure is None:
+                with self._lock:
+                    piece = next(pieces, None)
+                if piece is None:
+                    place.close()
+                    return
+                place.do(*piece)
+        except BaseException as error:  # noqa: BLE001 - raised again by `work`
+            self._failure = self._failure or error
+        finally:
+            ended.put(None)
+
+    def report(self) -> None:
+        """Say how far it is."""
+        tally = self._tally
+        event: dict[str, Any] = {
+            "event": "progress",
+            "disk": self._disk,
+            "done_bytes": tally.done,
+            "total_bytes": tally.total,
+            "read_bytes": tally.read,
+            "written_bytes": tally.written,
+            "seconds": tally.seconds,
+        }
+        if self._watch:
+            status = os.statvfs(self._watch)
+            event["watched_bytes"] = status.f_bavail * status.f_frsize
+        say(event)
+
+
+def _pieces(todo: Ranges, run: int) -> Iterator[tuple[int, int]]:
+    for first, after in todo:
+        for at in range(first, after, run):
+            yield at, min(at + run, after)
+
+
+def _stalled() -> None:
+    """The threads hang in system calls that cannot be broken: say so and end."""
+    sentence = f"Nothing moved for {STALLED_SECONDS} s."
+    say({"error": {"code": "stalled", "sentence": sentence}})
+    leave(3)
