@@ -22,10 +22,15 @@ class Death:
     uuids: Mapping[str, UUID]
 
     @property
-    def back(self) -> str:
-        """ "about 4 min"; empty where nothing could be brought back."""
-        all_of_them = all_back(self.losses)
-        return all_of_them.words if all_of_them else ""
+    def back_words(self) -> str:
+        """ "back in about 4 min"; empty where nothing could be brought back."""
+        whole = all_back(self.losses)
+        if whole is None:
+            return ""
+        if whole.seconds is None:
+            return f"time to get back: {whole.words}"
+        part = any(disk.everything for loss in self.losses for disk in loss.disks)
+        return f"what is kept is back in {whole.words}" if part else f"back in {whole.words}"
 
     def as_json(self) -> dict[str, Any]:
         whole = all_back(self.losses)

@@ -5,13 +5,9 @@ from django.shortcuts import render
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 
-from backups.models import Store
-from backups.selectors.coverage import coverage as rows_of
-from backups.selectors.coverage import summary
+from backups.selectors.coverage_page import coverage_page
 
 
 @require_safe
 def coverage(request: HttpRequest) -> HttpResponse:
-    rows = rows_of(timezone.now())
-    context = {"rows": rows, "counts": summary(rows), "stores": list(Store.objects.all())}
-    return render(request, "backups/coverage.html", context)
+    return render(request, "backups/coverage.html", {"page": coverage_page(timezone.now())})

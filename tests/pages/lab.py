@@ -63,6 +63,7 @@ def add_history(lab: Lab) -> None:
     """Four weeks of a nightly policy: what was kept and proven, what failed, what is left out."""
     policy = factory.make_policy(since=timezone.now() - timedelta(days=40))
     factory.make_readings(lab.store)
+    near = Store.objects.get(name="near")
     for night in range(1, 25):
         ago = timedelta(days=night)
         if night % 9 == 4:
@@ -71,7 +72,7 @@ def add_history(lab: Lab) -> None:
             )
             continue
         proof = timezone.now() - ago + timedelta(hours=1)
-        kept = factory.make_generation(lab.web, lab.store, ago, "vda", verified_at=proof)
+        kept = factory.make_generation(lab.web, near, ago, "vda", verified_at=proof)
         kept.disks.update(mode="bitmap" if night % 6 else "deep", written_bytes=night * 40 * 2**20)
         if night == 5:
             factory.make_rehearsal(kept, lab.alpha)
@@ -105,6 +106,8 @@ def addresses(lab: Lab) -> dict[str, str]:
         "copies": reverse("vm-generations", args=[lab.home.uuid]),
         "stores": reverse("stores"),
         "store": reverse("store", args=[lab.store.name]),
+        "policies": reverse("policies"),
+        "policy": reverse("policy-new"),
         "jobs": reverse("jobs"),
         "job": reverse("job", args=[lab.job.pk]),
         "settings": reverse("settings"),

@@ -21,7 +21,7 @@ def test_a_store_says_when_it_is_full_and_what_it_keeps(signed_in: Client, lab: 
     page = text_of(signed_in, "/stores/far/")
     assert "2 GiB a day, 14 GiB a week" in page
     assert "about 250 d" in page
-    assert f'href="/vms/{lab.web.uuid}/copies/"' in page
+    assert f'href="/vms/{lab.home.uuid}/copies/"' in page
     assert "1 is damaged" in page
     assert "Judged by 1 reading back there" in page
 

@@ -17,7 +17,7 @@ _WORDS = {
     "unknown": ("is unknown", "are unknown"),
     "excluded": ("is left out on purpose", "are left out on purpose"),
 }
-_UNPROVEN = {"unverified": ", not read back", "unrehearsed": ", not booted"}
+_BUT = {"stale": ", too old", "unverified": ", not read back", "unrehearsed": ", not booted"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,4 +51,4 @@ def copy_state(rows: Sequence[CoverageRow], now: datetime) -> Copy:
         what = listed(alike) if len(alike) == 2 else f"{len(alike)} disks"
         return Copy(worst.level, f"{what} {many}")
     oldest = min((row.newest.taken_at for row in rows if row.newest), default=now)
-    return Copy(worst.level, f"copy {between(oldest, now)} ago{_UNPROVEN.get(worst.verdict, '')}")
+    return Copy(worst.level, f"copy {between(oldest, now)} ago{_BUT.get(worst.verdict, '')}")

@@ -1,6 +1,6 @@
 """Template tags: numbers, times and marks, the same on every page."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 
 from django import template
@@ -8,6 +8,7 @@ from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from backups.rules.days import Day
 from labpanel.lib import durations, units
 
 register = template.Library()
@@ -113,6 +114,13 @@ def spark(path: str, label: str) -> dict[str, str]:
     return {"path": path, "label": label}
 
 
+@register.inclusion_tag("parts/strip.html")
+def strip(days: Sequence[Day], label: str) -> dict[str, object]:
+    """One bar a day, its height and colour by what became of that day."""
+    cells = [{"x": place * 10, "state": day.state} for place, day in enumerate(days)]
+    return {"cells": cells, "width": 10 * len(cells) - 2, "label": label}
+
+
 @register.simple_tag
 def took(begun: datetime, ended: datetime) -> str:
     """How long it took: "4 min"."""
@@ -135,6 +143,19 @@ def version(number: int | None) -> str:
     if not number:
         return units.NOTHING
     return f"{number // 1_000_000}.{number // 1000 % 1000}.{number % 1000}"
+
+
+_DAY_WORDS = {
+    "failed": "failed",
+    "missed": "was due and did not run",
+    "damaged": "its copy is damaged",
+}
+
+
+@register.filter
+def day_words(state: str) -> str:
+    """What became of one day of the strip."""
+    return _DAY_WORDS.get(state, state)
 
 
 _VERDICT_WORDS = {
