@@ -16,6 +16,8 @@ from backups.selectors.policies import Policies, calendar_of
 from hosts.models import VM
 from labpanel.jobs.models import Job
 
+_LOUD = {"bad", "watch", "running"}
+
 
 @dataclass(frozen=True, slots=True)
 class RunRow:
@@ -73,7 +75,12 @@ class PolicyRow:
 
     @property
     def troubles(self) -> list[RunRow]:
-        return [run for run in self.runs if run.level in {"bad", "watch"}]
+        """What needs a look, or is under way."""
+        return [run for run in self.runs if run.level in _LOUD]
+
+    @property
+    def quiet(self) -> list[RunRow]:
+        return [run for run in self.runs if run.level not in _LOUD]
 
     def as_json(self) -> dict[str, Any]:
         policy = self.policy

@@ -60,10 +60,10 @@ class PolicyForm(forms.Form):
     places = forms.MultipleChoiceField(
         label="Where to", required=False, widget=forms.CheckboxSelectMultiple
     )
-    keep_last = _number("The newest", 1)
-    keep_daily = _number("One a day, for days")
-    keep_weekly = _number("One a week, for weeks")
-    keep_monthly = _number("One a month, for months")
+    keep_last = _number("How many of the newest", 1)
+    keep_daily = _number("One a day, for how many days")
+    keep_weekly = _number("One a week, for how many weeks")
+    keep_monthly = _number("One a month, for how many months")
     cap = forms.FloatField(label="At most MiB per second", min_value=0, required=False)
     freeze = forms.BooleanField(label="freeze the guest’s file systems for it", required=False)
     verify_days = _number("Read back every so many days", 1, 3650)
