@@ -32,6 +32,9 @@ class Generation(models.Model):
     consistency = models.CharField(max_length=20, choices=Consistency.choices)
     state = models.CharField(max_length=12, choices=State.choices, default=State.COMPLETE)
     damage = models.TextField(blank=True, help_text="what is wrong: which file, where")
+    faults = models.JSONField(
+        default=list, blank=True, help_text="the same, one by one: see backups/rules/faults.py"
+    )
     manifest = models.JSONField()
     hashed_at = models.DateTimeField(null=True, blank=True, help_text="level 1: files re-hashed")
     verified_at = models.DateTimeField(null=True, blank=True, help_text="level 2: content read")

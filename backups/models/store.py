@@ -20,6 +20,9 @@ class Store(models.Model):
     error = models.TextField(blank=True)
     size_bytes = models.BigIntegerField(null=True, blank=True)
     available_bytes = models.BigIntegerField(null=True, blank=True)
+    strangers = models.JSONField(
+        default=list, blank=True, help_text="paths in it that are not the panel's: left alone"
+    )
     drives = models.JSONField(
         default=list, blank=True, help_text="keys of the physical disks below, if they are known"
     )

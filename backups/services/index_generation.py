@@ -4,9 +4,12 @@ from datetime import datetime
 from typing import Any
 
 from django.db import transaction
+from django.utils import timezone
 
 from backups.models import Generation, GenerationDisk, Store
+from backups.rules.faults import LOOK, Fault, Seen
 from backups.services.outcome import spelled
+from backups.services.record_faults import record_faults
 from hosts.models import VM
 
 
@@ -61,12 +64,17 @@ def _disk(generation: Generation, disk: dict[str, Any]) -> GenerationDisk:
 
 def _mark(generation: Generation, damage: str) -> None:
     """Damage that a look finds is taken back by a look that finds none; what a verification
-    found stays until the next verification."""
-    state = generation.state
-    if damage:
-        state = Generation.State.DAMAGED
-    elif state == Generation.State.MISSING:
-        state = Generation.State.COMPLETE
-    if state != generation.state or (damage and damage != generation.damage):
-        generation.state, generation.damage = state, damage
-        generation.save(update_fields=["state", "damage"])
+    found stays until the next verification. A generation that lies there is not missing."""
+    back = generation.state == Generation.State.MISSING
+    if back:
+        generation.state = Generation.State.COMPLETE
+        generation.save(update_fields=["state"])
+    if back or damage or any(fault["level"] == LOOK for fault in generation.faults):
+        record_faults({generation.key: [looked(generation.key, damage)]}, {}, timezone.now())
+        generation.refresh_from_db()
+
+
+def looked(key: str, damage: str) -> Seen:
+    """What a look at the store saw of a generation; no damage takes back what another look saw."""
+    faults = [Fault(LOOK, key, "", damage)] if damage else []
+    return Seen(faults, frozenset({LOOK}))

@@ -9,8 +9,9 @@ from django.utils import timezone
 from backups.models import Generation, Store
 from backups.selectors.drives import file_system_of, keys_below
 from backups.services.identity import panel_id
-from backups.services.index_generation import index_generation
+from backups.services.index_generation import index_generation, looked
 from backups.services.note_store_reading import note_store_reading
+from backups.services.record_faults import record_faults
 from hosts.models import Host
 from labpanel.adapters import bus
 from labpanel.adapters.errors import AdapterError
@@ -75,9 +76,8 @@ def take_in(store: Store, entries: list[dict[str, Any]]) -> None:
         except (LookupError, TypeError, ValueError) as error:
             # Unreadable, or written by something else: it harms no other generation.
             damage = entry.get("damage") or f"manifest.json makes no sense: {error!r}"
-            Generation.objects.filter(key=entry["key"]).update(
-                state=Generation.State.DAMAGED, damage=damage
-            )
+            seen = {entry["key"]: [looked(entry["key"], damage)]}
+            record_faults(seen, {}, timezone.now())
     keys = [entry["key"] for entry in entries]
     store.generations.exclude(key__in=keys).update(
         state=Generation.State.MISSING, damage="The generation is gone from the store."
