@@ -14,7 +14,7 @@ from django.db import transaction
 from hosts.models import VM, Host
 from hosts.rules.ownership import takes_over
 from hosts.services import inventory_disks
-from labpanel.adapters import bus, domain_xml
+from labpanel.adapters import bus, domain_xml, rehearsal_xml
 from labpanel.adapters.errors import AdapterError
 from labpanel.adapters.hypervisor import pool
 
@@ -71,7 +71,7 @@ def record(
             return False  # somebody asked after us and was quicker: what they saw is newer
         changed = _save_host(host, versions, now)
         seen = []
-        for report in reports:
+        for report in filter(_is_of_the_owner, reports):
             vm, vm_changed = _record_vm(host, report, sizes.get(report["uuid"], {}), now)
             changed |= vm_changed
             if vm is not None:
@@ -80,6 +80,11 @@ def record(
         gone = VM.objects.filter(host=host, missing_since=None).exclude(pk__in=seen)
         changed |= bool(gone.update(missing_since=now))
     return changed
+
+
+def _is_of_the_owner(report: dict[str, Any]) -> bool:
+    """A rehearsal of the panel's own comes and goes; it is no VM."""
+    return report["persistent"] or not rehearsal_xml.is_rehearsal(report["xml"])
 
 
 def _record_vm(

@@ -11,6 +11,7 @@ from hosts.services.inventory import take_inventory
 from labpanel.adapters import qemu_img
 from labpanel.adapters.errors import TimedOut, Unreachable
 from labpanel.adapters.qemu_img import Image
+from labpanel.adapters.rehearsal_xml import MARK
 from labpanel.lib.refusal import Refusal
 from tests.services.looked import HOME, LATER, NOW, WEB, Ground
 
@@ -28,6 +29,18 @@ def test_a_first_look_writes_vms_disks_and_where_they_lie(ground: Ground) -> Non
     assert [drive.device for drive in vda.file_system.drives.all()] == ["/dev/sdb"]
     assert vdb.file_system is not None
     assert (vdb.format, vdb.file_system.mount_point) == ("raw", "/")
+
+
+def test_a_rehearsal_of_the_panels_own_is_no_vm(ground: Ground) -> None:
+    """Nor is it missing afterwards. What its owner named so is one."""
+    ground.libvirt.put("alpha", HOME, "labpanel-rehearsal-1")
+    ground.libvirt.put("alpha", WEB, "labpanel-rehearsal-2-ab12")
+    mark = f'<metadata><l:rehearsal xmlns:l="{MARK}" job="2"/></metadata>'
+    passing = ground.libvirt.hosts["alpha"][1]
+    xml = passing["xml"].replace("<devices>", f"{mark}<devices>")
+    passing.update(persistent=False, inactive_xml="", xml=xml)
+    ground.look(ground.alpha)
+    assert [vm.name for vm in VM.objects.all()] == ["labpanel-rehearsal-1"]
 
 
 def test_only_a_change_is_told(ground: Ground, topics: list[str]) -> None:

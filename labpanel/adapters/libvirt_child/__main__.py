@@ -11,11 +11,13 @@ from typing import Any
 import libvirt
 
 from labpanel.adapters.libvirt_child import (
+    agent_calls,
     backup_calls,
     checkpoint_calls,
     move_calls,
     power_calls,
     read_calls,
+    rehearse_calls,
 )
 from labpanel.adapters.libvirt_child.opening import open_connection
 
@@ -25,6 +27,8 @@ CALLS = {
     **backup_calls.CALLS,
     **checkpoint_calls.CALLS,
     **move_calls.CALLS,
+    **agent_calls.CALLS,
+    **rehearse_calls.CALLS,
 }
 
 

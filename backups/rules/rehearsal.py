@@ -1,0 +1,217 @@
+"""What a rehearsal has shown: one check for each thing looked at, and the verdict over all. Pure.
+
+A check is passed (True), failed (False) or not proven (None). A rehearsal passes when the guest
+gave a sure sign of life, every disk was seen from inside, and nothing failed. What could not be
+looked at is shown as not proven: it neither fails a copy nor makes it good.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from backups.rules.rehearsal_files import files_checks
+from labpanel.lib.guest import Guest, GuestDisk
+from labpanel.lib.rehearsing import Check
+from labpanel.lib.units import count, listed, size
+
+# The last line of a console that waits for somebody to sign in (getty(8)); what a kernel or an
+# init says on its way is life too, but not yet a system that is up.
+_LOGIN = ("login:", "password:", "press enter to activate this console")
+_MAINTENANCE = ("emergency mode", "for maintenance", "kernel panic", "can't be mounted")
+_BOOTING = ("linux version", "systemd[1]", "welcome to", "starting version", "freebsd", "booted")
+
+
+@dataclass(frozen=True, slots=True)
+class Life:
+    """`seconds` from start to the agent's first answer, None if it never gave one; `waited` how
+    long it was given. `screen` is what became of the firmware's screen: changed, same, or empty
+    where it could not be seen. `ended` says that the guest stopped by itself."""
+
+    seconds: float | None
+    waited: float
+    console: str
+    screen: str
+    had_agent: bool
+    ended: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """One disk that the VM had at its backup. `why_absent` says why the generation has none of it,
+    and `chosen` that its owner took it out."""
+
+    target: str
+    bytes: int
+    serial: str
+    why_absent: str = ""
+    chosen: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """All that was seen. `live` is the running VM seen the same way; `why_no_live` if it is not.
+    `younger` are disks that the VM has now and had not at the backup."""
+
+    name: str
+    host: str
+    life: Life
+    disks: tuple[Expected, ...]
+    guest: Guest | None
+    live: Guest | None
+    why_no_live: str = ""
+    younger: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """`passed` is False where something failed, None where nothing did but too little is shown."""
+
+    passed: bool | None
+    sentence: str
+    checks: tuple[Check, ...]
+
+
+def judge(seen: Seen) -> Outcome:
+    """All checks, in the order in which a person would look, and one sentence."""
+    life = life_check(seen.life)
+    disks = disk_checks(seen.disks, seen.guest)
+    checks = [life, *disks]
+    if seen.guest is not None:
+        checks += mount_checks(seen.guest, seen.live, seen.younger)
+        checks += files_checks(seen.guest, seen.live, seen.why_no_live)
+    checks += _not_looked_at(seen)
+    failed = [check for check in checks if check.passed is False]
+    if failed:
+        passed: bool | None = False
+    else:
+        passed = True if all(check.passed for check in (life, *disks)) else None
+    said = _failed(seen, failed) if failed else _proven(seen, disks) if passed else _unproven(seen)
+    return Outcome(passed, said, tuple(checks))
+
+
+def not_booted(name: str, disks: Sequence[Expected]) -> Outcome:
+    """Where a disk's file cannot even be opened, nothing is booted."""
+    checks = [Check("The guest comes up", None, "It was not booted."), *disk_checks(disks, None)]
+    failed = next(check for check in checks if check.passed is False)
+    said = f"The copy of {name} cannot be booted. {failed.what}: {failed.seen}"
+    return Outcome(False, said, tuple(checks))
+
+
+def life_check(life: Life) -> Check:
+    what, said = "The guest comes up", life.console.lower()
+    ending = said[-400:]
+    trouble = next((words for words in _MAINTENANCE if words in ending), "")
+    if life.seconds is not None:
+        last = _last_line(life.console)
+        more = f" Its console ends with “{last}”." if last else ""
+        return Check(what, True, f"Its agent answered after {life.seconds:.0f} s.{more}")
+    if life.ended:
+        return Check(what, False, f"{life.ended} Its console: “{_last_line(life.console)}”.")
+    if trouble:
+        return Check(what, False, f"Its console stopped at “{_last_line(life.console)}”.")
+    if any(said.rstrip().endswith(words) for words in _LOGIN):
+        return Check(what, True, "Its console asks somebody to sign in.")
+    given = f"within {life.waited:.0f} s"
+    silent = f"Its agent did not answer {given}" if life.had_agent else "It has no guest agent"
+    if any(words in said for words in _BOOTING):
+        more = f"its console got as far as “{_last_line(life.console)}”"
+        return Check(what, None, f"{silent}; {more}.")
+    if life.screen == "changed":
+        more = "the screen went on from the firmware’s: the picture shows how far"
+        return Check(what, None, f"{silent}; {more}.")
+    still = "the screen stayed as the firmware left it" if life.screen else "it showed no screen"
+    # A VM with an agent that is not even past its firmware has no system that starts.
+    return Check(what, False if life.had_agent else None, f"{silent}; {still}.")
+
+
+def _last_line(console: str) -> str:
+    lines = [line.strip() for line in console.splitlines() if line.strip()]
+    return "".join(filter(str.isprintable, lines[-1]))[:120] if lines else ""
+
+
+def disk_checks(disks: Sequence[Expected], guest: Guest | None) -> list[Check]:
+    """Each disk of the VM: in the generation, and seen by the guest. A device is a disk's by its
+    serial number, else by its size; one device stands for one disk."""
+    free = list(guest.disks) if guest is not None else []
+    matched = {disk.target: _take(free, disk, by_serial=True) for disk in disks}
+    for disk in disks:
+        if matched[disk.target] is None and not disk.why_absent:
+            matched[disk.target] = _take(free, disk, by_serial=False)
+    return [_disk_check(disk, matched[disk.target], guest) for disk in disks]
+
+
+def _take(free: list[GuestDisk], disk: Expected, *, by_serial: bool) -> GuestDisk | None:
+    for device in free:
+        same_size = device.bytes in {0, disk.bytes}
+        same = device.serial == disk.serial if by_serial else not device.serial and same_size
+        if same:
+            free.remove(device)
+            return device
+    return None
+
+
+def _disk_check(disk: Expected, device: GuestDisk | None, guest: Guest | None) -> Check:
+    what = f"Disk {disk.target}"
+    if disk.why_absent:
+        return Check(what, None if disk.chosen else False, disk.why_absent)
+    if guest is None:
+        return Check(what, None, "It is plugged in; nobody inside could be asked whether it shows.")
+    if device is None:
+        return Check(what, False, "The guest does not see it.")
+    if device.bytes and device.bytes != disk.bytes:
+        seen = f"The guest sees {size(device.bytes)} instead of {size(disk.bytes)}."
+        return Check(what, False, seen)
+    return Check(what, True, f"The guest sees it as {device.name}, {size(disk.bytes)}.")
+
+
+def mount_checks(guest: Guest, live: Guest | None, younger: Sequence[str]) -> list[Check]:
+    """Every file system that the running VM has mounted, or that its own fstab asks for."""
+    checks = []
+    mine = {mount.point: mount for mount in guest.mounts}
+    theirs = live.points if live is not None else frozenset[str]()
+    for point in sorted({*mine, *theirs, *guest.wanted}):
+        what = f"File system {point}"
+        if point in mine:
+            mount = mine[point]
+            checks.append(Check(what, True, f"It is mounted: {mount.type} on {mount.device}."))
+        elif point in guest.wanted:
+            checks.append(Check(what, False, "It is in the guest’s fstab, but was not mounted."))
+        elif younger:
+            why = f"{listed(list(younger))} is younger than this copy"
+            seen = f"It is mounted in the running VM and not here; {why} and may be what holds it."
+            checks.append(Check(what, None, seen))
+        else:
+            checks.append(Check(what, False, "It is mounted in the running VM, but not here."))
+    return checks
+
+
+def _not_looked_at(seen: Seen) -> list[Check]:
+    checks = []
+    if seen.guest is not None and seen.guest.why_no_trees:
+        checks.append(Check("Files", None, seen.guest.why_no_trees))
+    if seen.left_out:
+        without = f"It was booted without {listed(list(seen.left_out))}."
+        checks.append(Check("What a rehearsal leaves out", None, without))
+    return checks
+
+
+def _failed(seen: Seen, failed: Sequence[Check]) -> str:
+    first, rest = failed[0], len(failed) - 1
+    more = f" And {count(rest, 'more thing is', 'more things are')} wrong." if rest else ""
+    begin = f"The copy of {seen.name} failed its rehearsal on {seen.host}."
+    return f"{begin} {first.what}: {first.seen}{more}"
+
+
+def _unproven(seen: Seen) -> str:
+    return (
+        f"Nothing was found wrong with the copy of {seen.name} on {seen.host}, but it is not "
+        "proven that it boots: look at the picture of its screen."
+    )
+
+
+def _proven(seen: Seen, disks: Sequence[Check]) -> str:
+    took = f" in {seen.life.seconds:.0f} s" if seen.life.seconds is not None else ""
+    there = [check for check in disks if check.passed]
+    return (
+        f"{seen.name} booted from this copy on {seen.host}{took} with {count(len(there), 'disk')}."
+    )

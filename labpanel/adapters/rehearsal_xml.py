@@ -1,0 +1,226 @@
+"""The domain XML of a generation, made fit to be booted where it can touch nothing.
+
+What is kept is a list of what is known to be harmless; everything else goes, so that what nobody
+thought of goes too: network cards, passed-through devices, shared folders and memory, media, logs,
+command lines for QEMU, security labels (format: libvirt.org/formatdomain).
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from xml.etree import ElementTree
+from xml.etree.ElementTree import Element
+
+MARK = "https://labpanel.org/rehearsal"
+_TOP = ("os", "features", "cpu", "clock", "pm", "sysinfo")
+_OS = ("type", "loader", "boot", "bootmenu", "bios", "smbios", "firmware")
+_DEVICES = ("controller", "hub", "memballoon")
+_DISK = ("target", "address", "serial", "wwn", "vendor", "product", "boot", "blockio", "geometry")
+_FIRMWARE_PC = ("x86_64", "i686")
+# Left out, in words; what is not here is too small to speak of.
+_WORDS = {
+    "interface": ("network card", "network cards"),
+    "hostdev": ("device of its host", "devices of its host"),
+    "filesystem": ("folder of its host", "folders of its host"),
+    "shmem": ("shared memory", "shared memories"),
+    "redirdev": ("redirected USB device", "redirected USB devices"),
+    "tpm": ("TPM", "TPMs"),
+    "vsock": ("socket to its host", "sockets to its host"),
+    "smartcard": ("smart card", "smart cards"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """One disk of the rehearsal: an overlay of ours over an NBD export on a unix socket."""
+
+    target: str
+    overlay: str
+    socket: str
+    export: str
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """What the rehearsal host gives. `nvram` is the path of a copy of the UEFI variables, or
+    empty; `console` the file that the serial port writes to."""
+
+    name: str
+    uuid: str
+    job: int
+    memory_bytes: int
+    vcpus: int
+    kvm: bool
+    console: str
+    nvram: str = ""
+
+
+def data_disks(xml: str) -> tuple[str, ...]:
+    """Targets of the disks that hold data, as the VM had them at the backup."""
+    disks = [disk for disk in _parsed(xml).iterfind("devices/disk") if _holds_data(disk)]
+    return tuple(_target(disk) for disk in disks)
+
+
+def has_agent(xml: str) -> bool:
+    """Whether the VM had the port of a guest agent."""
+    return _parsed(xml).find("devices/channel/target[@name='org.qemu.guest_agent.0']") is not None
+
+
+def host_files(xml: str) -> frozenset[str]:
+    """Files of the host that must be there: the firmware and the template of its variables."""
+    root = _parsed(xml)
+    nvram = root.find("os/nvram")
+    template = "" if nvram is None else nvram.get("template", "")
+    return frozenset(filter(None, (root.findtext("os/loader", ""), template)))
+
+
+def boots_a_host_file(xml: str) -> str:
+    """The kernel that the VM starts from a file of its host, which no backup holds; or empty."""
+    return _parsed(xml).findtext("os/kernel", "")
+
+
+def left_out(xml: str, kept: Sequence[str]) -> tuple[str, ...]:
+    """What the rehearsal does without, in words: `("1 network card", "the disk vdz")`."""
+    devices = _parsed(xml).find("devices")
+    if devices is None:
+        return ()
+    said = []
+    for tag, (one, many) in _WORDS.items():
+        count = len(devices.findall(tag))
+        if count:
+            said.append(f"{count} {one if count == 1 else many}")
+    disks = [_target(disk) for disk in devices.findall("disk") if _holds_data(disk)]
+    return (*said, *(f"the disk {target}" for target in disks if target not in kept))
+
+
+def rehearsal(xml: str, stage: Stage, images: Sequence[Image]) -> str:
+    """The transient domain. Disks that `images` does not name are left out."""
+    old = _parsed(xml)
+    root = Element("domain", type=_type(old, stage))
+    _say(root, "name", stage.name)
+    _say(root, "uuid", stage.uuid)
+    metadata = ElementTree.SubElement(root, "metadata")
+    ElementTree.SubElement(metadata, f"{{{MARK}}}rehearsal", job=str(stage.job))
+    _say(root, "memory", str(stage.memory_bytes >> 10), unit="KiB")
+    _say(root, "vcpu", str(stage.vcpus))
+    for name in _TOP:
+        root.extend(old.findall(name))
+    _fit_system(root, stage)
+    for event in ("on_poweroff", "on_crash"):
+        _say(root, event, "destroy")
+    _say(root, "on_reboot", "restart")
+    root.append(_devices(old, stage, {image.target: image for image in images}))
+    return ElementTree.tostring(root, encoding="unicode")
+
+
+def _type(old: Element, stage: Stage) -> str:
+    return "kvm" if stage.kvm and old.get("type") == "kvm" else "qemu"
+
+
+def _fit_system(root: Element, stage: Stage) -> None:
+    """Firmware, CPU and identity; nothing in them may name a file of the host but the firmware."""
+    system = root.find("os")
+    if system is not None:
+        _keep_only(system, _OS)
+        if stage.nvram:
+            _say(system, "nvram", stage.nvram)
+    for cpu in root.findall("cpu"):
+        if root.get("type") == "qemu" and cpu.get("mode") != "custom":
+            root.remove(cpu)  # what the host's CPU can do is not what the emulated one can
+        for name in ("topology", "numa", "cache"):
+            for element in cpu.findall(name):
+                cpu.remove(element)  # they count CPUs and memory that the rehearsal has less of
+    for info in root.findall("sysinfo"):
+        if info.get("type") != "smbios":
+            root.remove(info)  # fwcfg reads files
+        for entry in info.iterfind("system/entry[@name='uuid']"):
+            entry.text = stage.uuid
+
+
+def _devices(old: Element, stage: Stage, images: Mapping[str, Image]) -> Element:
+    devices = Element("devices")
+    before = old.find("devices")
+    for device in before if before is not None else ():
+        if device.tag == "disk" and _target(device) in images:
+            devices.append(_disk(device, images[_target(device)]))
+        elif device.tag in _DEVICES:
+            devices.append(_plain(device))
+    if before is not None and before.find("rng") is not None:
+        rng = ElementTree.SubElement(devices, "rng", model="virtio")
+        _say(rng, "backend", "/dev/urandom", model="random")
+    serial = ElementTree.SubElement(devices, "serial", type="file")
+    ElementTree.SubElement(serial, "source", path=stage.console)
+    ElementTree.SubElement(serial, "target", port="0")
+    channel = ElementTree.SubElement(devices, "channel", type="unix")
+    ElementTree.SubElement(channel, "target", type="virtio", name="org.qemu.guest_agent.0")
+    kind = old.find("os/type")
+    plain = kind is None or kind.get("arch", "x86_64") in _FIRMWARE_PC
+    video = ElementTree.SubElement(devices, "video")
+    ElementTree.SubElement(video, "model", type="vga" if plain else "virtio")
+    return devices
+
+
+def _plain(device: Element) -> Element:
+    """Without the name that libvirt gave it, and without an I/O thread that is not there."""
+    for name in ("alias", "driver"):
+        for element in device.findall(name):
+            device.remove(element)
+    return device
+
+
+def _disk(old: Element, image: Image) -> Element:
+    disk = Element("disk", type="file", device="disk")
+    # Nobody needs the overlay after a power cut: writing it out is waited for by nobody.
+    ElementTree.SubElement(disk, "driver", name="qemu", type="qcow2", cache="unsafe")
+    ElementTree.SubElement(disk, "source", file=image.overlay)
+    below = ElementTree.SubElement(disk, "backingStore", type="network")
+    ElementTree.SubElement(below, "format", type="raw")
+    source = ElementTree.SubElement(below, "source", protocol="nbd", name=image.export)
+    ElementTree.SubElement(source, "host", transport="unix", socket=image.socket)
+    ElementTree.SubElement(below, "backingStore")
+    disk.extend(element for name in _DISK for element in old.findall(name))
+    if old.find("readonly") is not None:
+        ElementTree.SubElement(disk, "readonly")
+    if old.find("serial") is None:
+        _say(disk, "serial", serial_of(image.target))
+    return disk
+
+
+def serial_of(target: str) -> str:
+    """The serial number that a disk without one has while it is rehearsed: by it the guest's
+    device is known again (20 characters are what virtio carries)."""
+    return f"labpanel-{target}"[:20]
+
+
+def serials(xml: str) -> dict[str, str]:
+    """Serial number of each data disk in its rehearsal, by target."""
+    disks = [disk for disk in _parsed(xml).iterfind("devices/disk") if _holds_data(disk)]
+    return {_target(disk): disk.findtext("serial") or serial_of(_target(disk)) for disk in disks}
+
+
+def is_rehearsal(xml: str) -> bool:
+    """Whether a domain is one that a rehearsal made: it is no VM of the owner's."""
+    return MARK in xml and _parsed(xml).find(f"metadata/{{{MARK}}}rehearsal") is not None
+
+
+def _keep_only(element: Element, names: Sequence[str]) -> None:
+    for child in list(element):
+        if child.tag not in names:
+            element.remove(child)
+
+
+def _say(parent: Element, name: str, text: str, **attributes: str) -> None:
+    ElementTree.SubElement(parent, name, attributes).text = text
+
+
+def _holds_data(disk: Element) -> bool:
+    return disk.get("device", "disk") in {"disk", "lun"}
+
+
+def _target(disk: Element) -> str:
+    target = disk.find("target")
+    return "" if target is None else target.get("dev", "")
+
+
+def _parsed(xml: str) -> Element:
+    # Its SHA-256 was compared with the manifest's; expat refuses entity bombs by itself.
+    return ElementTree.fromstring(xml)  # noqa: S314

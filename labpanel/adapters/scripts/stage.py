@@ -1,0 +1,140 @@
+"""The place on a host where a generation is rehearsed: a scratch folder with overlays, and a folder
+of sockets that lead to the store. Standard library only.
+
+Both folders are made by this script, and go with it, however it ends (see wire.py). QEMU may run
+under another user and under AppArmor: libvirt's profile of a VM lets it connect to sockets in
+/run/libvirt whose name ends in `.tunnelmigrate.dest.<VM>` (virt-aa-helper), which is used here.
+"""
+
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from labpanel.adapters.scripts import exporter
+from labpanel.adapters.scripts.wire import Problem, on_leaving, run, serve
+
+SOCKETS = "/run/libvirt"
+CONSOLE = "console.log"
+CONSOLE_BYTES = 64 << 10
+_SCRATCH = re.compile(r"\.labpanel-rehearsal-[0-9]+-[0-9a-f]+\Z")
+_SOCKETS = re.compile(r"/run/libvirt/labpanel-[A-Za-z0-9_]+\Z")
+_state: dict[str, Any] = {}
+
+
+def resources() -> dict[str, Any]:
+    """What the machine can spare: memory in bytes (/proc/meminfo), CPUs, and KVM or not."""
+    kib = {
+        words[0]: int(words[1])
+        for line in Path("/proc/meminfo").read_text("ascii").splitlines()
+        if len(words := line.replace(":", "").split()) > 1
+    }
+    return {
+        "memory_bytes": kib["MemTotal"] << 10,
+        "available_bytes": kib["MemAvailable"] << 10,
+        "cpus": os.cpu_count() or 1,
+        "kvm": os.access("/dev/kvm", os.R_OK | os.W_OK),
+    }
+
+
+def set_up(scratch: str, domain: str, owner: list[int] | None) -> str:
+    """Make the scratch folder (it must not be there) and one for sockets; the latter's path.
+
+    `owner` is the user and group that QEMU runs under, who must reach what lies in them.
+    """
+    if not _SCRATCH.match(Path(scratch).name):
+        raise Problem("path", f"{scratch} is not a name for a rehearsal's folder.")
+    Path(scratch).mkdir(mode=0o711)
+    on_leaving(lambda: shutil.rmtree(scratch, ignore_errors=True))
+    Path(SOCKETS).mkdir(exist_ok=True)
+    sockets = tempfile.mkdtemp(prefix="labpanel-", dir=SOCKETS)
+    on_leaving(lambda: shutil.rmtree(sockets, ignore_errors=True))
+    for folder in (scratch, sockets):
+        os.chmod(folder, 0o711)  # noqa: PTH101, S103 - to pass through, not to list
+    _state.update(scratch=scratch, sockets=sockets, domain=domain, owner=owner)
+    return sockets
+
+
+def tear_down() -> None:
+    """Remove both folders, now that nothing uses them."""
+    for folder in (_state["scratch"], _state["sockets"]):
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def hand_over(name: str, socket: str) -> str:
+    """Give QEMU its own name for a socket, in a place where it may connect; the new path."""
+    path = f"{_state['sockets']}/{name}.tunnelmigrate.dest.{_state['domain']}"
+    os.link(socket, path)
+    _give(path)
+    return path
+
+
+def overlay(name: str, virtual_bytes: int, socket: str, export: str) -> str:
+    """Make an empty overlay over an NBD export, which is not opened here; its path."""
+    path = f"{_state['scratch']}/{name}.qcow2"
+    words = ["qemu-img", "create", "-q", "-f", "qcow2", "-u", "-F", "raw"]
+    words += ["-b", f"nbd+unix:///{export}?socket={socket}", "--", path, str(virtual_bytes)]
+    run(words, "create", f"{path} could not be made")
+    _give(path)
+    return path
+
+
+def keep(name: str, content: str) -> str:
+    """Write a small file (hexadecimal digits) into the scratch folder; its path."""
+    path = f"{_state['scratch']}/{name}"
+    exporter.write_file(path, content)
+    _give(path)
+    return path
+
+
+def used() -> int:
+    """Bytes that the scratch folder takes on disk (stat(2) counts blocks of 512)."""
+    return sum(file.stat().st_blocks * 512 for file in Path(_state["scratch"]).iterdir())
+
+
+def console() -> str:
+    """The end of what the serial port wrote."""
+    path = Path(_state["scratch"]) / CONSOLE
+    if not path.exists():
+        return ""
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - CONSOLE_BYTES))
+        return file.read().decode("utf-8", "replace")
+
+
+def clear(scratch: str, sockets: str) -> list[str]:
+    """Remove what the script of a dead worker left, if it did; the folders that were there."""
+    gone = []
+    if not _SCRATCH.match(Path(scratch).name) or (sockets and not _SOCKETS.match(sockets)):
+        raise Problem("path", f"{scratch} and {sockets} are no folders of a rehearsal.")
+    for folder in filter(None, (scratch, sockets)):
+        if Path(folder).is_dir():
+            shutil.rmtree(folder)
+            gone.append(folder)
+    return gone
+
+
+def _give(path: str) -> None:
+    if _state["owner"] is not None:
+        os.chown(path, *_state["owner"])
+
+
+VERBS: dict[str, Callable[..., Any]] = {
+    **exporter.VERBS,
+    "resources": resources,
+    "set_up": set_up,
+    "tear_down": tear_down,
+    "hand_over": hand_over,
+    "overlay": overlay,
+    "keep": keep,
+    "used": used,
+    "console": console,
+    "clear": clear,
+}
+
+
+def main() -> None:
+    serve(VERBS)

@@ -1,0 +1,76 @@
+"""The place on a host where a generation is rehearsed: scripts/stage.py, typed."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from labpanel.adapters.image_host import SHORT, ImageHost
+from labpanel.adapters.machine import Machine
+from labpanel.adapters.script_session import Session
+
+_MODULES = ("wire", "exporter", "stage")
+
+
+@dataclass(frozen=True, slots=True)
+class Resources:
+    """What a machine can spare; memory in bytes."""
+
+    memory_bytes: int
+    available_bytes: int
+    cpus: int
+    kvm: bool
+
+
+class Stage(ImageHost):
+    """One machine for one rehearsal. What it makes is gone when it is closed, or its connection
+    is cut. Raises ScriptRefused for a no."""
+
+    def __init__(self, machine: Machine) -> None:
+        super().__init__(machine)
+        self._session = Session(machine, _MODULES)
+        self.scratch = ""
+
+    def __enter__(self) -> "Stage":
+        super().__enter__()
+        return self
+
+    def resources(self) -> Resources:
+        return Resources(**self._session.call("resources", deadline=SHORT))
+
+    def set_up(self, scratch: str, domain: str, owner: Sequence[int] | None) -> str:
+        """Make the folders; the path of the one for sockets."""
+        given = None if owner is None else list(owner)
+        self.scratch = scratch
+        return self._text("set_up", scratch=scratch, domain=domain, owner=given)
+
+    def tear_down(self) -> None:
+        """Remove the folders before the session ends, so that it is seen."""
+        self._session.call("tear_down", deadline=SHORT)
+
+    def hand_over(self, name: str, socket: str) -> str:
+        """A name for the socket under which QEMU may connect to it."""
+        return self._text("hand_over", name=name, socket=socket)
+
+    def overlay(self, name: str, virtual_bytes: int, socket: str, export: str) -> str:
+        """An empty image over the NBD export; its path."""
+        return self._text(
+            "overlay", name=name, virtual_bytes=virtual_bytes, socket=socket, export=export
+        )
+
+    def keep(self, name: str, content: str) -> str:
+        """A small file (hexadecimal digits) in the scratch folder; its path."""
+        return self._text("keep", name=name, content=content)
+
+    def used(self) -> int:
+        """Bytes that the scratch folder takes."""
+        taken: int = self._session.call("used", deadline=SHORT)
+        return taken
+
+    def console(self) -> str:
+        """The end of what the guest wrote to its serial port."""
+        return self._text("console")
+
+    def clear(self, scratch: str, sockets: str) -> list[str]:
+        """Remove what a dead worker's rehearsal left; the folders that were there."""
+        gone: Any = self._session.call("clear", deadline=SHORT, scratch=scratch, sockets=sockets)
+        return list(gone)

@@ -1,0 +1,53 @@
+"""What a guest says of itself from inside. Standard library only."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class GuestDisk:
+    """A block device of the guest. `bytes` is 0 and `serial` empty where it cannot say."""
+
+    name: str
+    bytes: int
+    serial: str
+
+
+@dataclass(frozen=True, slots=True)
+class Mount:
+    """A file system on a block device of the guest."""
+
+    point: str
+    device: str
+    type: str
+
+
+@dataclass(frozen=True, slots=True)
+class Tree:
+    """The ordinary files below one path, within its file system; times are seconds since 1970.
+
+    `old` are those whose inode was not changed after the moment that was asked for: they were
+    there then, as they are. `cut` says that there were too many to count them all.
+    """
+
+    files: int
+    newest: int
+    old: int
+    old_newest: int
+    cut: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Guest:
+    """`wanted` are the mount points of /etc/fstab that a boot must mount; `trees` is empty where
+    the agent may not run programs, and `why_no_trees` says so."""
+
+    disks: tuple[GuestDisk, ...]
+    mounts: tuple[Mount, ...]
+    wanted: tuple[str, ...] = ()
+    trees: Mapping[str, Tree] = field(default_factory=dict)
+    why_no_trees: str = ""
+
+    @property
+    def points(self) -> frozenset[str]:
+        return frozenset(mount.point for mount in self.mounts)
