@@ -36,8 +36,8 @@ class Speed:
 
     @property
     def source_words(self) -> str:
-        """ "Judged by 3 restores from it"."""
-        return f"Judged by {count(self.times, *SOURCES[self.source])}"
+        """ "By 3 restores from it"."""
+        return f"By {count(self.times, *SOURCES[self.source])}"
 
     @property
     def words(self) -> str:

@@ -10,7 +10,8 @@ from hosts.models import VM
 from labpanel.lib.hints import BITMAP, DEEP, FULL, READ, UNCHANGED
 from labpanel.lib.units import count, size
 
-_WAYS = {
+# How a disk was saved, in plain words.
+WAYS = {
     FULL: "in full",
     READ: "all read, what differed kept",
     BITMAP: "what QEMU said had changed",
@@ -47,7 +48,7 @@ def _moment(generation: Generation) -> Moment:
     modes = list(dict.fromkeys(disk.mode for disk in disks))
     return Moment(
         generation=generation,
-        way="; ".join(_WAYS.get(mode, mode) for mode in modes),
+        way="; ".join(WAYS.get(mode, mode) for mode in modes),
         bytes=sum(disk.written_bytes for disk in disks),
         disks=", ".join(disk.target for disk in disks),
         trouble=_trouble(generation),

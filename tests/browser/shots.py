@@ -16,7 +16,7 @@ from tests.browser.window import ARGUMENTS, CHROMIUM, SIZES, context
 
 PAGES = (
     *("overview", "host", "vm", "coverage", "generation", "copies", "stores", "store"),
-    *("job", "jobs", "settings", "sign-in"),
+    *("policies", "new policy", "job", "jobs", "settings", "sign-in"),
 )
 
 

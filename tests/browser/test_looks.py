@@ -14,7 +14,7 @@ pytestmark = pytest.mark.browser
 
 PAGES = (
     *("overview", "host", "vm", "odd vm", "coverage", "generation", "copies", "stores", "store"),
-    *("jobs", "job", "settings"),
+    *("policies", "new policy", "jobs", "job", "settings"),
 )
 LOOKS = [(size, scheme) for size in SIZES for scheme in ("light", "dark")]
 LARGEST = 60_000  # bytes on the wire for the first page

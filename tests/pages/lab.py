@@ -107,6 +107,8 @@ def addresses(lab: Lab) -> dict[str, str]:
         "stores": reverse("stores"),
         "store": reverse("store", args=[lab.store.name]),
         "policies": reverse("policies"),
+        "new policy": reverse("policy-new"),
+        "policies": reverse("policies"),
         "policy": reverse("policy-new"),
         "jobs": reverse("jobs"),
         "job": reverse("job", args=[lab.job.pk]),

@@ -17,7 +17,7 @@ def key(monkeypatch: pytest.MonkeyPatch) -> None:
 
 PAGES = (
     *("overview", "host", "vm", "odd vm", "coverage", "generation", "copies", "stores", "store"),
-    *("jobs", "job", "settings"),
+    *("policies", "new policy", "jobs", "job", "settings"),
 )
 
 

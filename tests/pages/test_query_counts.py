@@ -20,7 +20,7 @@ from tests.pages.lab import Lab, addresses
 BASELINE = Path(__file__).with_name("query_counts.json")
 PAGES = (
     *("overview", "host", "vm", "coverage", "generation", "copies", "stores", "store"),
-    *("jobs", "job", "settings"),
+    *("policies", "new policy", "jobs", "job", "settings"),
 )
 
 

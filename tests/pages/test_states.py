@@ -10,7 +10,7 @@ from backups.models import Store
 from hosts.models import VM, Finding, Host
 from labpanel.adapters.host_key import HostKey
 from labpanel.jobs.models import Job
-from tests.pages.lab import Lab, addresses
+from tests.pages.lab import Lab, add_history, addresses
 
 
 @pytest.fixture(autouse=True)
@@ -96,10 +96,12 @@ def test_every_template_of_the_pages_is_rendered(
 
     monkeypatch.setattr(add_host, "fetch_key", lambda asked: HostKey("ssh-ed25519 AAAA"))
     signed_in.raise_request_exception = False
+    add_history(lab)
     asked = {"name": "gamma", "target": "root@10.77.9.9"}
     answers = [signed_in.get(address) for address in addresses(lab).values()]
     answers.append(signed_in.post("/settings/hosts/look/", asked))
     answers.append(signed_in.post("/stores/add/", {"path": "x"}))
+    answers.append(signed_in.post("/policies/new/", {"name": ""}))
     answers.append(signed_in.get("/nowhere/"))
     Store.objects.all().delete()
     Host.objects.all().delete()

@@ -23,7 +23,7 @@ def test_a_store_says_when_it_is_full_and_what_it_keeps(signed_in: Client, lab: 
     assert "about 250 d" in page
     assert f'href="/vms/{lab.home.uuid}/copies/"' in page
     assert "1 is damaged" in page
-    assert "Judged by 1 reading back there" in page
+    assert "By 1 reading back there" in page
 
 
 def test_nothing_is_said_of_growth_after_three_days(signed_in: Client, lab: Lab) -> None:
@@ -87,3 +87,24 @@ def test_many_copies_come_in_pages(signed_in: Client, lab: Lab) -> None:
     assert made[0].key in first
     assert made[-1].key not in first
     assert made[-1].key in text_of(signed_in, f"/vms/{lab.web.uuid}/copies/?page=2")
+
+
+def test_a_copy_says_how_each_disk_was_saved_and_what_it_lacks(signed_in: Client, lab: Lab) -> None:
+    lab.generation.disks.update(
+        mode="deep",
+        why="It is two weeks since all was read.",
+        parent="20261101T020000Z-aaaaaa",
+        unreadable=[[0, 4096]],
+        missed=[[8192, 16384]],
+        bad=[[0, 262144], [524288, 786432]],
+    )
+    page = text_of(signed_in, f"/generations/{lab.generation.key}/")
+    for said in (
+        "all read to check QEMU",
+        'href="/generations/20261101T020000Z-aaaaaa/"',
+        "It is two weeks since all was read.",
+        "1 place (4 KiB) that the source could not read",
+        "1 place (8 KiB) that QEMU’s bitmap had missed",
+        "2 places (512 KiB) rotten in the store",
+    ):
+        assert said in page

@@ -8,7 +8,9 @@ from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from backups.rules.coverage import spelled
 from backups.rules.days import Day
+from backups.selectors.time_line import WAYS
 from labpanel.lib import durations, units
 
 register = template.Library()
@@ -158,13 +160,21 @@ def day_words(state: str) -> str:
     return _DAY_WORDS.get(state, state)
 
 
+@register.filter
+def way_words(mode: str) -> str:
+    """How a disk was saved, in plain words."""
+    return WAYS.get(mode, mode)
+
+
+register.filter("places", spelled)
+
 _VERDICT_WORDS = {
     "none": "no copy",
     "broken": "damaged copy",
     "local only": "no copy elsewhere",
     "stale": "old copy",
     "unverified": "not read back",
-    "unrehearsed": "read back, never booted",
+    "unrehearsed": "not booted",
     "excluded": "left out on purpose",
 }
 
