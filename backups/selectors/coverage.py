@@ -20,6 +20,7 @@ from django.db.models.functions import RowNumber
 
 from backups.models import Exclusion, Generation, GenerationDisk, Store
 from backups.rules.coverage import LEVEL_ORDER, ORDER, Covered, Kept, Limits, judge
+from backups.rules.faults import from_json, text
 from backups.selectors.drives import keys_below
 from backups.selectors.limits import limits_of
 from hosts.models import VM, Host, VirtualDisk
@@ -221,18 +222,28 @@ def _same_disk(disk: VirtualDisk, old: GenerationDisk) -> bool:
 def _one(disk: VirtualDisk, generation: Generation, old: GenerationDisk) -> Kept:
     store = generation.store
     same_drive = _same_drive(disk, store)
-    damaged = generation.state == Generation.State.DAMAGED
     return Kept(
         generation=generation.key,
         store=store.name,
         taken_at=generation.taken_at,
         off_host=not same_drive and not _same_machine(disk, store),
         same_drive=same_drive,
-        damage=(generation.damage.rstrip(".") or "damaged") if damaged else "",
+        damage=_damage(generation, disk.target),
         verified_at=generation.verified_at,
         rehearsed_at=generation.rehearsed_at,
         unreadable=tuple((first, after) for first, after in old.unreadable),
     )
+
+
+def _damage(generation: Generation, target: str) -> str:
+    """What is wrong with this disk in it; empty also where only its other disks are damaged."""
+    if generation.state != Generation.State.DAMAGED:
+        return ""
+    faults = [from_json(entry) for entry in generation.faults]
+    touching = [fault for fault in faults if fault.disk in {"", target}]
+    if faults and not touching:
+        return ""
+    return text(touching, generation.key) or generation.damage.rstrip(".") or "damaged"
 
 
 def _same_machine(disk: VirtualDisk, store: Store) -> bool:

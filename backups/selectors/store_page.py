@@ -49,6 +49,7 @@ class StorePage:
     vms: list[KeptVM]
     generations: Sequence[Generation]
     more: int
+    strangers: list[str]
 
     @property
     def growth_words(self) -> str:
@@ -81,6 +82,7 @@ class StorePage:
                 }
                 for speed in self.speeds
             ],
+            "strangers": self.strangers,
             "vms": [_vm_json(vm) for vm in self.vms],
         }
 
@@ -103,6 +105,7 @@ def store_page(store: Store, now: datetime) -> StorePage:
         vms=vms,
         generations=list(listed.select_related("vm").prefetch_related("disks")[:SHOWN]),
         more=max(0, sum(vm.generations for vm in vms) - SHOWN),
+        strangers=list(store.strangers),
     )
 
 

@@ -46,6 +46,14 @@ def test_a_store_on_the_drive_that_it_should_protect(signed_in: Client, lab: Lab
     assert "never counts as a second place" in page
 
 
+def test_what_is_not_the_panels_is_named(signed_in: Client, lab: Lab) -> None:
+    Store.objects.filter(name="near").update(strangers=["lost+found", "<b>holiday</b>.jpg"])
+    page = text_of(signed_in, "/stores/near/")
+    assert "&lt;b&gt;holiday&lt;/b&gt;.jpg" in page
+    assert "leaves it alone" in page
+    assert "leaves it alone" not in text_of(signed_in, "/stores/far/")
+
+
 def test_what_is_gone_from_a_store_is_not_counted(signed_in: Client, lab: Lab) -> None:
     Generation.objects.update(state=Generation.State.MISSING)
     assert "Nothing yet." in text_of(signed_in, "/stores/far/")

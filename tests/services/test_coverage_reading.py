@@ -9,8 +9,10 @@ from django.utils import timezone
 
 from backups.models import Generation, GenerationDisk, Store
 from backups.rules.coverage import judge
+from backups.rules.faults import CONTENT, GONE, LOOK, ROTTEN, Fault
 from backups.selectors import coverage
 from hosts.models import Host, VirtualDisk
+from tests.pages import factory
 from tests.services import sampled
 
 NOW = timezone.now()
@@ -74,3 +76,24 @@ def test_the_newest_of_those_alike_tell_as_much_as_all(seed: int) -> None:
     told = judge(everything, now=NOW)
     assert (row.verdict, row.reason) == (told.verdict, told.reason)
     assert (row.newest and row.newest.taken_at) == (told.newest and told.newest.taken_at)
+
+
+@pytest.mark.django_db
+def test_rot_in_one_disk_spoils_that_disk_alone() -> None:
+    home = factory.make_vm(factory.make_host("alpha"), "home")
+    made = factory.make_generation(
+        home, factory.make_store(factory.make_host("beta")), timedelta(hours=1), "vda", "vdb"
+    )
+    fault = Fault(CONTENT, made.key, "vdb.qcow2", ROTTEN, "vdb", [[0, 262144]])
+    Generation.objects.update(
+        state="damaged", damage=fault.sentence(made.key), faults=[fault.as_json()]
+    )
+    rows = {row.disk: row for row in coverage.coverage(timezone.now())}
+    assert {disk: row.verdict for disk, row in rows.items()} == {
+        "vda": "unverified",
+        "vdb": "broken",
+    }
+    assert "vdb.qcow2 differs from what was backed up" in rows["vdb"].reason
+    whole = Fault(LOOK, made.key, "manifest.json", GONE)
+    Generation.objects.update(faults=[whole.as_json()])
+    assert {row.verdict for row in coverage.coverage(timezone.now())} == {"broken"}
