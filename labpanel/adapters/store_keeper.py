@@ -1,7 +1,7 @@
 """A store's minder at work on the store's machine: scripts/keeper.py, typed."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Self
 
 from labpanel.adapters.machine import Machine
 from labpanel.adapters.script_session import KEEPER, Session
@@ -23,7 +23,7 @@ class Keeper:
         self._store_id = store_id
         self._session = Session(machine, KEEPER)
 
-    def __enter__(self) -> "Keeper":
+    def __enter__(self) -> Self:
         self._session.__enter__()
         return self
 

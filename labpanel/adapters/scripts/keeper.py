@@ -9,7 +9,6 @@ Nothing is deleted but partial generations of our own panel. Paths are built fro
 generation names that are checked first, never from a VM's name.
 """
 
-import itertools
 import json
 import os
 import uuid
@@ -17,7 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from labpanel.adapters.scripts import exporter, filling, locks
+from labpanel.adapters.scripts import exporter, filling, journal, locks
 from labpanel.adapters.scripts.manifests import (
     KEY,
     MANIFEST,
@@ -92,21 +91,40 @@ def _prove_writable(path: Path) -> None:
 
 
 def look(store: str, panel_id: str, store_id: str) -> dict[str, Any]:
-    """Room, and the manifest of every complete generation: `{"manifest"}` or `{"damage"}`."""
+    """Room, the manifest of every complete generation: `{"manifest"}` or `{"damage"}`, `partials`,
+    and in `pruned` the keys of generations that are none any more."""
     checked_marker(store, panel_id, store_id)
-    found = [
-        looked_at(place)
-        for place in sorted(Path(store).glob(f"*/*/{MANIFEST}"))
-        if KEY.match(place.parent.name)
-    ]
-    for _, of_one in itertools.groupby(found, key=lambda entry: entry["vm_uuid"]):
-        note_broken_chains(list(of_one))
+    found, pruned = [], []
+    for folder in sorted(Path(store).iterdir()):
+        of_one, going = _look_at_one(folder)
+        found += of_one
+        pruned += going
     partials = [
         {"key": place.name[1:-8], "vm_uuid": place.parent.name}
         for place in sorted(Path(store).glob("*/.*.partial"))
         if KEY.match(place.name[1:-8])
     ]
-    return {**exporter.room(store), "generations": found, "partials": partials}
+    return {
+        **exporter.room(store),
+        "generations": found,
+        "partials": partials,
+        "pruned": pruned,
+    }
+
+
+def _look_at_one(folder: Path) -> tuple[list[dict[str, Any]], list[str]]:
+    """One VM's generations, and the keys of those that a change under way has dropped."""
+    found = journal.seen(
+        folder,
+        [
+            looked_at(place)
+            for place in sorted(folder.glob(f"*/{MANIFEST}"))
+            if KEY.match(place.parent.name)
+        ],
+    )
+    links = journal.links(folder)
+    note_broken_chains([*found, *links])
+    return found, [entry["key"] for entry in links]
 
 
 def begin(

@@ -1,0 +1,214 @@
+"""Dropping generations: what stays reads as it did, byte by byte, whatever happens on the way."""
+
+import json
+import random
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from labpanel.adapters.machine import PYTHON, Machine
+from labpanel.adapters.pruner import Pruner
+from labpanel.adapters.script_session import ScriptRefused
+from labpanel.adapters.store_keeper import Keeper
+from labpanel.env import REPOSITORY
+from labpanel.lib.shapes import PANEL
+from tests.adapters import generations
+from tests.adapters.generations import BLOCK, VM, Made, changed
+
+Steps = list[str]
+
+
+@pytest.fixture
+def made(qemu: None, tmp_path: Path) -> Made:
+    store = tmp_path / "it's a $(store)"
+    generations.init(store)
+    return Made(store, random.Random(11))
+
+
+@pytest.fixture
+def pruner(made: Made) -> Iterator[Pruner]:
+    with Pruner(Machine(PANEL), str(made.store), "panel-one", "store-one") as opened:
+        yield opened
+
+
+def rows(made: Made, count: int, *, size: int = 4 * BLOCK + 1536) -> list[str]:
+    """So many generations of one disk, each changed a little; their keys."""
+    content, keys = bytes(size), []
+    for _ in range(count):
+        content = changed(made.chance, content, 3)
+        keys.append(made.add({"vda": content}))
+    return keys
+
+
+def prune(pruner: Pruner, made: Made, drop: list[str]) -> Steps:
+    """Drop them, look that the rest is as it was; what was said to be done."""
+    stay = [key for key in made.listed() if key not in drop]
+    steps: Steps = []
+
+    def told(event: dict[str, Any]) -> None:
+        if event["event"] == "step":
+            steps.append(event["text"])
+
+    done = pruner.prune(VM, drop, told)
+    assert sorted(done.dropped) == sorted(drop)
+    assert made.listed() == stay
+    made.assert_sound(stay)
+    assert sorted(path.name for path in made.folder.iterdir()) == [".lock", *stay]
+    return steps
+
+
+def parents(made: Made) -> dict[str, str | None]:
+    return {key: made.manifest(key)["disks"][0]["parent"] for key in made.listed()}
+
+
+@pytest.mark.parametrize("places", [[1], [0, 1], [1, 2], [0, 2], [0, 1, 2], [1, 3]])
+def test_any_may_go(pruner: Pruner, made: Made, places: list[int]) -> None:
+    keys = rows(made, 4)
+    before = {key: made.manifest(key)["content"] for key in keys}
+    prune(pruner, made, [keys[place] for place in places])
+    stay = made.listed()
+    assert parents(made) == dict(zip(stay, [None, *stay], strict=False))
+    assert {key: made.manifest(key)["content"] for key in stay} == {
+        key: before[key] for key in stay
+    }
+
+
+def test_the_newest_goes_without_any_reading(pruner: Pruner, made: Made) -> None:
+    keys = rows(made, 3)
+    assert prune(pruner, made, [keys[2]]) == []
+
+
+def test_all_may_go(pruner: Pruner, made: Made) -> None:
+    assert prune(pruner, made, rows(made, 2)) == []
+
+
+def test_disks_have_parents_of_their_own(pruner: Pruner, made: Made) -> None:
+    """vdb is not in the second, vdc comes with the third and is gone again in the fourth."""
+    a, b, c = (changed(made.chance, bytes(4 * BLOCK), 4) for _ in range(3))
+    keys = [made.add({"vda": a, "vdb": b})]
+    keys.append(made.add({"vda": changed(made.chance, a, 2)}))
+    keys.append(made.add({"vda": a, "vdb": changed(made.chance, b, 1), "vdc": c}))
+    keys.append(made.add({"vda": b, "vdb": b}))
+    keys.append(made.add({"vda": b, "vdb": a, "vdc": changed(made.chance, c, 1)}))
+    prune(pruner, made, [keys[0], keys[2]])
+    prune(pruner, made, [keys[3]])
+
+
+@pytest.mark.parametrize("sizes", [(4, 6, 5), (6, 3, 6)])
+@pytest.mark.parametrize("place", [0, 1])
+def test_disks_that_were_resized(
+    pruner: Pruner, made: Made, sizes: tuple[int, ...], place: int
+) -> None:
+    """Also to within a block, where the last one is short."""
+    keys = []
+    for number, blocks in enumerate(sizes):
+        keys.append(made.add({"vda": made.chance.randbytes(blocks * BLOCK + 512 * number)}))
+    prune(pruner, made, [keys[place]])
+
+
+def test_a_disk_that_became_zeros_stays_zeros(pruner: Pruner, made: Made) -> None:
+    full, empty = made.chance.randbytes(3 * BLOCK), bytes(3 * BLOCK)
+    keys = [made.add({"vda": content}) for content in (full, full, empty, full, empty)]
+    prune(pruner, made, [keys[3]])
+    prune(pruner, made, [keys[1]])
+    prune(pruner, made, [keys[0]])
+
+
+def test_two_children_of_one_that_goes(pruner: Pruner, made: Made) -> None:
+    """The second and the third both back on the first: a damaged parent was passed over."""
+    contents = [made.chance.randbytes(4 * BLOCK) for _ in range(4)]
+    first = made.add({"vda": contents[0]})
+    second = made.add({"vda": changed(made.chance, contents[0], 2)}, {"vda": first})
+    third = made.add({"vda": changed(made.chance, contents[0], 2)}, {"vda": first})
+    made.add({"vda": contents[3]}, {"vda": second})
+    prune(pruner, made, [first])
+    assert parents(made)[third] == second
+
+
+def rot(made: Made, key: str, file: str, at: int) -> None:
+    path = made.folder / key / file
+    content = bytearray(path.read_bytes())
+    content[at] ^= 1
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize("file", ["vda.digests", "vda.qcow2"])
+@pytest.mark.parametrize("rotten", [0, 1, 2])
+@pytest.mark.parametrize("going", [0, 1])
+def test_what_cannot_be_proven_is_not_merged(
+    pruner: Pruner, made: Made, file: str, rotten: int, going: int
+) -> None:
+    """Three full rewrites of a disk: each image holds every block itself, so only the one that
+    stays matters. Nothing is lost by a refusal."""
+    keys = [made.add({"vda": made.chance.randbytes(4 * BLOCK)}) for _ in range(3)]
+    rot(made, keys[rotten], file, -1 if file == "vda.digests" else -100)
+    files = {path: path.read_bytes() for path in made.folder.glob("*/*")}
+    child = going + 1
+    if rotten == child:
+        with pytest.raises(ScriptRefused) as refused:
+            pruner.prune(VM, [keys[going]], lambda _: None)
+        assert refused.value.code == "damaged"
+        assert {path: path.read_bytes() for path in made.folder.glob("*/*")} == files
+        assert not (made.folder / "journal.json").exists()
+    else:
+        pruner.prune(VM, [keys[going]], lambda _: None)
+        assert keys[going] not in made.listed()
+        made.assert_as_it_was([keys[child]])
+
+
+def test_what_is_not_there_cannot_go(pruner: Pruner, made: Made) -> None:
+    keys = rows(made, 2)
+    with pytest.raises(ScriptRefused, match="is not there"):
+        pruner.prune(VM, ["20261101T000000Z-ffffff"], lambda _: None)
+    assert made.listed() == keys
+
+
+def test_somebody_who_reads_is_not_disturbed(pruner: Pruner, made: Made) -> None:
+    keys = rows(made, 2)
+    with Keeper(Machine(PANEL), str(made.store), "panel-one", "store-one") as reader:
+        reader.lock(VM, exclusive=False)
+        with pytest.raises(ScriptRefused) as refused:
+            pruner.prune(VM, [keys[0]], lambda _: None)
+        assert refused.value.code == "busy"
+    assert made.listed() == keys
+
+
+def test_what_others_put_there_stays(pruner: Pruner, made: Made) -> None:
+    keys = rows(made, 3)
+    theirs = made.folder / keys[1] / "notes of the owner.txt"
+    theirs.write_text("dear diary")
+    done = pruner.prune(VM, [keys[1]], lambda _: None)
+    assert done.left == [str(theirs)]
+    assert [path.name for path in theirs.parent.iterdir()] == [theirs.name]
+    made.assert_sound([keys[0], keys[2]])
+
+
+def test_a_journal_that_rotted_is_not_followed(pruner: Pruner, made: Made) -> None:
+    keys = rows(made, 2)
+    (made.folder / "journal.json").write_text(json.dumps({"stage": "merging", "drop": {}}))
+    with pytest.raises(ScriptRefused, match="is not what was written"):
+        pruner.prune(VM, [keys[0]], lambda _: None)
+    made.assert_sound(keys)
+
+
+def killing(place: Path, shard: int) -> "subprocess.Popen[str]":
+    place.mkdir()
+    return subprocess.Popen(
+        [PYTHON, "-m", "tests.adapters.killing", str(place), str(shard), "2"],
+        cwd=REPOSITORY,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def test_killed_at_every_step_it_is_taken_up(qemu: None, tmp_path: Path) -> None:
+    """See killing.py: some forty steps, each with a second kill while the first is taken up."""
+    shards = [killing(tmp_path / f"shard{number}", number) for number in range(2)]
+    for shard in shards:
+        said, _ = shard.communicate(timeout=250)
+        assert shard.returncode == 0, said[-3000:]
+        assert int(said.splitlines()[-1].split()[2]) > 20
