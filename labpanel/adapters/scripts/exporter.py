@@ -78,6 +78,12 @@ def serve_compressing(name: str, socket: str, export: str) -> str:
     return _export(name, {"driver": "compress", "file": image}, name, writable=True)
 
 
+def serve_packing(name: str, path: str) -> str:
+    """Export a qcow2 image of this machine so that what is written to it is compressed."""
+    image = {"driver": "qcow2", "file": {"driver": "file", "filename": path}}
+    return _export(name, {"driver": "compress", "file": image}, path, writable=True)
+
+
 def _export(name: str, node: dict[str, Any], what: str, *, writable: bool, bitmap: str = "") -> str:
     _state["count"] += 1
     socket = f"{sockets()}/{_state['count']}"
