@@ -5,6 +5,7 @@ from django.utils import timezone
 from backups.services import look_at_stores as looking
 from backups.services import settle
 from backups.services.back_up import back_up as do_back_up
+from backups.services.rehearse import rehearse as do_rehearse
 from backups.services.restore import restore as do_restore
 from backups.services.run_policies import run_policies as turn_of_policies
 from backups.services.verify import verify as do_verify
@@ -20,6 +21,11 @@ def back_up(job_id: int) -> None:
 @app.task(name="backups.tasks.verify")
 def verify(job_id: int) -> None:
     work.perform(job_id, do_verify)
+
+
+@app.task(name="backups.tasks.rehearse")
+def rehearse(job_id: int) -> None:
+    work.perform(job_id, do_rehearse)
 
 
 @app.task(name="backups.tasks.restore")

@@ -12,6 +12,7 @@ from backups.services import checkpoints
 from backups.services.closing import close_source
 from backups.services.identity import panel_id
 from backups.services.index_generation import index_generation
+from backups.services.settle_rehearsal import clear as clear_rehearsal
 from hosts.models import Host
 from labpanel.adapters.errors import AdapterError
 from labpanel.adapters.hypervisor import opened
@@ -115,7 +116,7 @@ def close_leftovers(now: datetime) -> None:
     recent = Job.objects.filter(state__in=FINAL, ended_at__gt=now - LEFT_FOR)
     for job in recent.filter(kind__in=CLOSERS):
         left = job.state_data
-        opened_something = {"socket", "staging", "partials"} & left.keys()
+        opened_something = {"socket", "staging", "partials", "scratch_folder"} & left.keys()
         if not opened_something or (left.get("closed") and not left.get("checkpoint")):
             continue
         try:
@@ -134,5 +135,6 @@ def _remove_partials(job: Job, host: Host) -> None:
 
 CLOSERS: dict[str, Callable[[Job, Host], None]] = {
     "backup": _close_backup,
+    "rehearse": clear_rehearsal,
     "restore": _remove_partials,
 }

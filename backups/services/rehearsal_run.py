@@ -1,0 +1,119 @@
+"""One rehearsal on ground that is ready: boot, watch, look, judge, write down."""
+
+from django.utils import timezone
+
+from backups.models import Exclusion, Generation
+from backups.rules.rehearsal import Expected, Outcome, Seen, judge, not_booted
+from backups.services.generation_files import text_of
+from backups.services.rehearsal_ground import Ground, Unreadable, booted, disks_at_hand, stage_of
+from backups.services.rehearsal_record import record
+from backups.services.rehearsal_watch import last_screen, look_at_live, look_inside, watch
+from labpanel.adapters import rehearsal_xml
+from labpanel.adapters.rehearsal_xml import Image
+from labpanel.adapters.store_keeper import Keeper
+from labpanel.jobs.work import Failed, Work
+from labpanel.lib.shapes import Progress
+
+
+class Run:
+    """What is to be booted, and what came of it."""
+
+    def __init__(self, work: Work, generation: Generation, keeper: Keeper) -> None:
+        self.work, self.generation, self.keeper = work, generation, keeper
+        self.began = timezone.now()
+        self.xml = text_of(keeper, generation, "domain.xml")
+        kernel = rehearsal_xml.boots_a_host_file(self.xml)
+        if kernel:
+            raise Failed(
+                f"{generation.vm_name} starts the kernel {kernel} of its host, which no backup "
+                "holds: it cannot be rehearsed. Let it boot from its own disk."
+            )
+
+    def do(self, ground: Ground) -> Outcome:
+        """The outcome, written down. The domain is gone when this returns."""
+        self._must_have(ground)
+        self._phase("opening the disks")
+        screen = b""
+        try:
+            with disks_at_hand(ground, self.keeper, self.generation) as images:
+                seen, screen = self._boot(ground, images)
+            outcome = judge(seen)
+        except Unreadable as problem:
+            disks = self._expected({problem.target: problem.sentence})
+            outcome = not_booted(self.generation.vm_name, disks)
+        record(self.generation, ground.host, self.began, outcome, screen)
+        return outcome
+
+    def _must_have(self, ground: Ground) -> None:
+        files = sorted(rehearsal_xml.host_files(self.xml))
+        lacking = set(files) - set(ground.stage.existing(files))
+        if lacking:
+            raise Failed(
+                f"{ground.host.name} lacks {', '.join(sorted(lacking))}, the firmware of "
+                f"{self.generation.vm_name}; install it there, or rehearse on another host."
+            )
+
+    def _boot(self, ground: Ground, images: list[Image]) -> tuple[Seen, bytes]:
+        stage = stage_of(ground, self.work.job.pk, self._nvram(ground))
+        fitted = rehearsal_xml.rehearsal(self.xml, stage, images)
+        with booted(self.work, ground, fitted):
+            self._phase("booting")
+            had_agent = rehearsal_xml.has_agent(self.xml)
+            watched = watch(self.work, ground, had_agent=had_agent)
+            guest, live, why_no_live = None, None, ""
+            if watched.life.seconds is not None:
+                self._phase("looking")
+                live, why_no_live = look_at_live(self.generation)
+                guest = look_inside(self.work, ground, live)
+            screen = last_screen(ground, watched.screen)
+        # A store that is gone by now gave the guest errors that are not the copy's.
+        self.keeper.manifest(str(self.generation.vm_uuid), self.generation.key)
+        seen = Seen(
+            name=self.generation.vm_name,
+            host=ground.host.name,
+            life=watched.life,
+            disks=self._expected({}),
+            guest=guest,
+            live=live,
+            why_no_live=why_no_live,
+            younger=self._younger(),
+            left_out=rehearsal_xml.left_out(self.xml, [image.target for image in images]),
+        )
+        return seen, screen
+
+    def _nvram(self, ground: Ground) -> str:
+        if "nvram.fd" not in self.generation.manifest["files"]:
+            return ""
+        return ground.stage.keep("nvram.fd", text_of(self.keeper, self.generation, "nvram.fd"))
+
+    def _expected(self, unreadable: dict[str, str]) -> tuple[Expected, ...]:
+        """Every disk that held data at the backup, the ones that the generation lacks too."""
+        sizes = {
+            disk["target"]: disk["virtual_bytes"] for disk in self.generation.manifest["disks"]
+        }
+        taken_out = self._taken_out()
+        found = []
+        for target, serial in rehearsal_xml.serials(self.xml).items():
+            chosen, why = target in taken_out, unreadable.get(target, "")
+            if target not in sizes:
+                why = taken_out.get(target, "This generation holds nothing of it.")
+            absent = chosen and target not in sizes
+            found.append(Expected(target, sizes.get(target, 0), serial, why, absent))
+        return tuple(found)
+
+    def _taken_out(self) -> dict[str, str]:
+        exclusions = Exclusion.objects.filter(vm__uuid=self.generation.vm_uuid)
+        return {one.target: f"{one.by} took it out: {one.reason}" for one in exclusions}
+
+    def _younger(self) -> tuple[str, ...]:
+        """Disks that the VM has now and had not at the backup."""
+        vm = self.generation.vm
+        if vm is None:
+            return ()
+        disks = vm.disks.filter(missing_since=None)
+        now = {disk.target for disk in disks if disk.holds_data}
+        return tuple(sorted(now - set(rehearsal_xml.data_disks(self.xml))))
+
+    def _phase(self, phase: str) -> None:
+        self.work.check()
+        self.work.progress(Progress(phase=phase))
