@@ -1,5 +1,6 @@
 """What is watched while a running VM is backed up, and the room set aside for it."""
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
@@ -15,6 +16,8 @@ from labpanel.adapters.source_host import SourceHost
 from labpanel.jobs.work import Failed
 from labpanel.lib.units import size
 
+LOOKS = 5
+AGAIN_SECONDS = 0.5
 _FALLBACK = "/var/lib/libvirt/images"
 
 
@@ -73,13 +76,16 @@ class Watch:
             raise Failed(reason)
 
     def explain(self, error: Exception) -> None:
-        """Raise Failed if the reason why the copying broke is here."""
-        try:
-            self.look()
-        except Failed as reason:
-            raise Failed(reason.sentence, f"{reason.detail} {error}".strip()) from error
-        except AdapterError:
-            pass  # neither the host nor libvirt can be asked: then what broke first is told
+        """Raise Failed if the reason why the copying broke is here. A moment is given to it: QEMU
+        hangs up before libvirt knows that it ended."""
+        for _ in range(LOOKS):
+            try:
+                self.look()
+            except Failed as reason:
+                raise Failed(reason.sentence, f"{reason.detail} {error}".strip()) from error
+            except AdapterError:
+                return  # neither the host nor libvirt can be asked: what broke first is told
+            time.sleep(AGAIN_SECONDS)
 
     def _raise_if(self, tripped: str) -> None:
         name, where = self.facts.name, self.place.path

@@ -10,7 +10,7 @@ from django.utils import timezone
 from backups.models import Generation, Store
 from backups.selectors.coverage import coverage
 from backups.services import back_up as service
-from backups.services import closing, copying, reading
+from backups.services import closing, copying, reading, watching
 from backups.services import settle as settling
 from backups.services.back_up import ask_for_backup, back_up
 from hosts.models import VM, Host, VirtualDisk
@@ -52,6 +52,7 @@ def scene(db: None, monkeypatch: pytest.MonkeyPatch) -> Scene:
     monkeypatch.setattr(service, "Mover", mover)
     monkeypatch.setattr(reading, "SourceHost", lambda _: FakeSource(made))
     monkeypatch.setattr(closing, "AGAIN_SECONDS", ())
+    monkeypatch.setattr(watching, "AGAIN_SECONDS", 0)
     monkeypatch.setattr(copying, "relayed", made.relayed)
     monkeypatch.setattr(service, "private_machine", made.private_machine)
     monkeypatch.setattr(settling, "end_channel", lambda _: None)

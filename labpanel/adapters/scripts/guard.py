@@ -17,7 +17,7 @@ from typing import Any
 from labpanel.adapters.scripts import source
 from labpanel.adapters.scripts.wire import die_with_parent, on_leaving, serve
 
-LOOK_SECONDS = 0.25
+LOOK_SECONDS = 0.1
 VIRSH_SECONDS = 20
 _state: dict[str, Any] = {"on": False, "frozen": False, "tripped": "", "most": 0}
 _lock = threading.Lock()
