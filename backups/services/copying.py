@@ -76,15 +76,16 @@ class Copying:
             packing = images.serve_compressing(target, near, target)
             saved = self.mover.back_up(
                 disks.exports[target],
-                Export(packing, target),
+                Export(packing.socket, packing.name),
                 Export(list_near, "digests"),
                 hint=hint,
+                plain=packing.plain,
                 forced=forced,
                 bytes_per_second=self.work.job.parameters.get("bytes_per_second"),
                 watch=disks.watch,
                 told=meter.of(target),
             )
-            images.stop(packing)
+            images.stop(packing.socket)
         keeper.stop(listed)
         keeper.stop(stored)
         return saved

@@ -70,9 +70,9 @@ def texts(
 
 
 def _needed(whole: dict[str, Any], parents: Mapping[str, Parent]) -> list[str]:
-    """The generations whose images this one's are read through, newest first."""
-    keys = set()
+    """The generations whose images this one's are read through, nearest first."""
+    keys: dict[str, None] = {}
     for disk in whole["disks"]:
         if disk["parent"]:
-            keys |= {disk["parent"], *parents[disk["target"]].chain}
-    return sorted(keys, reverse=True)
+            keys |= dict.fromkeys([disk["parent"], *parents[disk["target"]].chain])
+    return list(keys)

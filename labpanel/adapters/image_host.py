@@ -1,12 +1,23 @@
 """Disk images of a machine made, served and looked at: scripts/exporter.py, typed."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from labpanel.adapters.machine import Machine
 from labpanel.adapters.script_session import EXPORTER, Session
 
 SHORT, LONG = 20, 600
+
+
+@dataclass(frozen=True, slots=True)
+class Packing:
+    """Two exports of one image on one socket: `name` compresses what is written, `plain` does not
+    (they are the same where the host lacks qemu-storage-daemon)."""
+
+    socket: str
+    name: str
+    plain: str
 
 
 class ImageHost:
@@ -50,9 +61,12 @@ class ImageHost:
             "serve", name=name, path=path, form=form, writable=writable, bitmap=bitmap
         )
 
-    def serve_compressing(self, name: str, socket: str, export: str) -> str:
+    def serve_compressing(self, name: str, socket: str, export: str) -> Packing:
         """Export a way to write compressed into the qcow2 image whose bytes `socket` exports."""
-        return self._text("serve_compressing", name=name, socket=socket, export=export)
+        answer: dict[str, str] = self._session.call(
+            "serve_compressing", deadline=SHORT, name=name, socket=socket, export=export
+        )
+        return Packing(**answer)
 
     def stop(self, socket: str) -> None:
         self._session.call("stop", deadline=LONG, socket=socket)

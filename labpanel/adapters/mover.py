@@ -91,13 +91,15 @@ class Mover:
         digests: Export,
         *,
         hint: Hint,
+        plain: str = "",
         forced: Sequence[Sequence[int]] = (),
         bytes_per_second: int | None = None,
         watch: str = "",
         told: Callable[[Tick], None],
     ) -> Saved:
         """Bring an image that backs on its parent up to date with the source, and the list of
-        digests, which starts as the parent's, with it. `forced` are [first byte, byte after] to be
+        digests, which starts as the parent's, with it. `plain` is an export beside `target` for
+        blocks that do not compress. `forced` are [first byte, byte after] to be
         written whatever the list says. Raises ScriptRefused "nbd" when the source is gone."""
         answer = self._session.call(
             "back_up",
@@ -105,7 +107,7 @@ class Mover:
             told=lambda event: told(_tick(event)),
             disk=source.name,
             source=_pair(source),
-            target=_pair(target),
+            target=[*_pair(target), plain or target.name],
             digests=_pair(digests),
             mode=hint.mode,
             context=hint.context,

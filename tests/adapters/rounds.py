@@ -159,12 +159,13 @@ class Rounds:
         packing = self.images.serve_compressing("vda", stored, "vda")
         saved = self.mover.back_up(
             Export(near, "vda"),
-            Export(packing, "vda"),
+            Export(packing.socket, "vda"),
             Export(listed, "digests"),
             hint=hint,
+            plain=packing.plain,
             told=told,
         )
-        for socket in (packing, near):
+        for socket in (packing.socket, near):
             self.images.stop(socket)
         for socket in (listed, stored):
             self.keeper.stop(socket)

@@ -216,8 +216,8 @@ def test_images_compress_on_the_way(images: ImageHost, mover: Mover, tmp_path: P
     near = images.serve("vda", str(source), "raw", writable=False)
     stored = images.serve("bytes", str(target), "raw", writable=True)
     packing = images.serve_compressing("vda", stored, "bytes")
-    mover.copy(Export(near, "vda"), Export(packing, "vda"), watch="", told=ignore)
-    images.stop(packing)
+    mover.copy(Export(near, "vda"), Export(packing.socket, "vda"), watch="", told=ignore)
+    images.stop(packing.socket)
     images.stop(stored)
     assert identical(source, target)
     assert target.stat().st_blocks * 512 < size // 10

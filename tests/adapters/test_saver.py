@@ -16,7 +16,7 @@ from labpanel.adapters.mover import Export, Mover, Saved, Tick
 from labpanel.adapters.script_session import ScriptRefused
 from labpanel.adapters.scripts import digests as lists
 from labpanel.lib.hints import BITMAP, DEEP, EVERYTHING, FULL, UNCHANGED, Hint
-from tests.adapters.images import BLOCK, fill
+from tests.adapters.images import BLOCK, fill, identical
 from tests.adapters.test_mover import server_of
 
 BLOCKS = 12
@@ -208,3 +208,39 @@ def test_a_cap_holds_back_what_is_written(kept: Kept) -> None:
     for block in range(BLOCKS):
         kept.write(block, os.urandom(BLOCK))
     assert kept.save(cap=BLOCKS * BLOCK // 3).seconds > 1
+
+
+def test_what_does_not_compress_goes_past_the_compressor(
+    images: ImageHost, mover: Mover, tmp_path: Path
+) -> None:
+    """Both ways lead into one image: text compressed (without an offset of its own), noise not."""
+    source, target = tmp_path / "disk.raw", tmp_path / "copy.qcow2"
+    text = (b"all work and no play\n" * BLOCK)[: 2 * BLOCK]
+    source.write_bytes(text + os.urandom(2 * BLOCK))
+    size = 4 * BLOCK
+    subprocess.run(
+        ["qemu-img", "create", "-q", "-f", "qcow2", str(target), str(size)], check=True, timeout=20
+    )
+    os.truncate(target, size + (16 << 20))
+    listed = tmp_path / "list"
+    listed.write_bytes(lists.header(size) + bytes(512))
+    near = images.serve("vda", str(source), "raw", writable=False)
+    stored = images.serve("bytes", str(target), "raw", writable=True)
+    digests = images.serve("list", str(listed), "raw", writable=True)
+    packing = images.serve_compressing("vda", stored, "bytes")
+    assert packing.plain != packing.name
+    mover.back_up(
+        Export(near, "vda"),
+        Export(packing.socket, packing.name),
+        Export(digests, "list"),
+        plain=packing.plain,
+        hint=NOTHING,
+        told=ignore,
+    )
+    for socket in (packing.socket, stored):
+        images.stop(socket)
+    assert identical(source, target)
+    words = ["qemu-img", "map", "--output=json", str(target)]
+    parts = json.loads(subprocess.check_output(words, timeout=20))
+    plain = sum(part["length"] for part in parts if "offset" in part)
+    assert plain == 2 * BLOCK

@@ -324,5 +324,5 @@ def test_coverage_costs_the_same_for_any_number(
         VirtualDisk.objects.create(
             vm=vm, target=f"vd{number}x", source=f"/x{number}", first_seen_at=now, seen_at=now
         )
-    with django_assert_num_queries(3):
+    with django_assert_num_queries(6):
         assert len(coverage(now)) == count + 1

@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+from labpanel.adapters.image_host import Packing
 from labpanel.adapters.machine import Machine
 from labpanel.adapters.mover import Export, Moved, Saved, Tick
 from labpanel.adapters.source_host import Guarded
@@ -50,6 +51,11 @@ class Scene:
         self.refuses = ""
         self.iothread = False
         self.floor_bytes = 0
+
+    def content(self) -> int:
+        """What `qemu-img measure` says of any image."""
+        self.say("measure")
+        return SIZE // 4
 
     def say(self, name: str) -> None:
         self.asked.append(name)
@@ -215,9 +221,9 @@ class FakeImages(_Fake):
         self._scene.say("images.serve")
         return f"/run/labpanel-x/{name}"
 
-    def serve_compressing(self, name: str, socket: str, export: str) -> str:
+    def serve_compressing(self, name: str, socket: str, export: str) -> Packing:
         self._scene.say("images.serve_compressing")
-        return f"/run/labpanel-x/packing-{name}"
+        return Packing(f"/run/labpanel-x/packing-{name}", name, f"{name}-plain")
 
     def stop(self, socket: str) -> None:
         self._scene.say("images.stop")
@@ -270,6 +276,7 @@ class FakeMover(_Fake):
         digests: Export,
         *,
         hint: Hint,
+        plain: str = "",
         forced: Sequence[Sequence[int]] = (),
         bytes_per_second: int | None = None,
         watch: str = "",

@@ -68,14 +68,44 @@ def serve_image(name: str, path: str, form: str, *, writable: bool, bitmap: str 
     return _export(name, node, path, writable=writable, bitmap=bitmap)
 
 
-def serve_compressing(name: str, socket: str, export: str) -> str:
+def serve_compressing(name: str, socket: str, export: str) -> dict[str, str]:
     """Export `name` so that what is written to it is compressed here and stored by the NBD export
-    behind `socket`, which holds the bytes of a qcow2 image: the wire carries compressed data."""
+    behind `socket`, which holds the bytes of a qcow2 image: the wire carries compressed data.
+
+    `{"socket", "name", "plain"}`; `plain` is a second export, past the compressor, for what does
+    not compress. Where qemu-storage-daemon is missing both are the same.
+    """
     server = {"type": "unix", "path": socket}
     file = {"driver": "nbd", "server": server, "export": export}
     # What the image backs on (its parent generation) is of no concern to whole blocks.
     image = {"driver": "qcow2", "file": file, "backing": None}
-    return _export(name, {"driver": "compress", "file": image}, name, writable=True)
+    if shutil.which("qemu-storage-daemon") is None:
+        path = _export(name, {"driver": "compress", "file": image}, name, writable=True)
+        return {"socket": path, "name": name, "plain": name}
+    plain = f"{name}-plain"
+    nodes: list[dict[str, Any]] = [
+        {**image, "node-name": "image"},
+        {"driver": "compress", "node-name": "packed", "file": "image"},
+    ]
+    return {"socket": _export_both(nodes, name, plain), "name": name, "plain": plain}
+
+
+def _export_both(nodes: list[dict[str, Any]], name: str, plain: str) -> str:
+    socket = _next_socket()
+    words = ["qemu-storage-daemon", f"--pidfile={socket}.pid"]
+    for node in nodes:
+        words += ["--blockdev", json.dumps(node)]
+    listen = {"addr": {"type": "unix", "path": socket}, "max-connections": 0}
+    words += ["--nbd-server", json.dumps(listen)]
+    for export, node_name in ((name, "packed"), (plain, "image")):
+        about = {"type": "nbd", "id": node_name, "node-name": node_name, "name": export}
+        words += ["--export", json.dumps({**about, "writable": True})]
+    return _started(words, socket, name)
+
+
+def _next_socket() -> str:
+    _state["count"] += 1
+    return f"{sockets()}/{_state['count']}"
 
 
 def serve_packing(name: str, path: str) -> str:
@@ -85,15 +115,18 @@ def serve_packing(name: str, path: str) -> str:
 
 
 def _export(name: str, node: dict[str, Any], what: str, *, writable: bool, bitmap: str = "") -> str:
-    _state["count"] += 1
-    socket = f"{sockets()}/{_state['count']}"
+    socket = _next_socket()
     words = ["qemu-nbd", "-t", "-k", socket, f"--pid-file={socket}.pid", "-x", name]
     words += [f"--shared={SHARED}"]
     words += ["--cache=writeback", "--discard=unmap"] if writable else ["-r"]
     words += ["-B", bitmap] if bitmap else []
+    return _started([*words, f"json:{json.dumps(node)}"], socket, what)
+
+
+def _started(words: list[str], socket: str, what: str) -> str:
     with open(f"{socket}.log", "wb") as log:  # noqa: PTH123 - a pipe would fill up and block it
         server = subprocess.Popen(
-            [*words, f"json:{json.dumps(node)}"],
+            words,
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
@@ -117,14 +150,14 @@ def _await(server: "subprocess.Popen[bytes]", socket: str, path: str) -> None:
 
 
 def stop(socket: str) -> None:
-    """End one export; qemu-nbd writes out what it holds before it goes."""
+    """End one server; it writes out what it holds before it goes."""
     server = _state["servers"].pop(socket)
     server.terminate()
     try:
         server.wait(timeout=120)
     except subprocess.TimeoutExpired:
         server.kill()
-        raise Problem("stuck", "qemu-nbd did not finish writing within 120 s.") from None
+        raise Problem("stuck", "QEMU did not finish writing within 120 s.") from None
     Path(socket).unlink(missing_ok=True)
 
 

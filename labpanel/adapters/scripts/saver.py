@@ -8,6 +8,7 @@ kept wrongly, and a full backup is the same against a list of zeros.
 import errno
 import threading
 import time
+import zlib
 from typing import Any
 
 import nbd
@@ -34,10 +35,12 @@ from labpanel.adapters.scripts.wire import Problem
 # Modes of labpanel/lib/hints.py
 FULL, BITMAP, UNCHANGED, DEEP = "full", "bitmap", "unchanged", "deep"
 LONGER = 64 * 1024  # a target that is compressed ends with a whole cluster
-RUN = 4  # blocks read at once
+RUN = 1  # blocks read at once: what was read is digested while the CPU's cache has it
 ZERO_RUN = 1024  # blocks made zeros at once
 FINE = 4096  # how finely what cannot be read is named
 TRIES = 2000  # failing reads after which it is named by whole blocks only: each may take seconds
+SAMPLES, SAMPLE = 4, 1024  # how many bytes of a block tell whether it compresses
+WORTH = 0.95
 _DEAD = {errno.ENOTCONN, errno.EPIPE, errno.ECONNRESET, errno.ESHUTDOWN}
 
 
@@ -69,12 +72,13 @@ class Save:
         self,
         source: Side,
         target: Side,
+        plain: Side,
         digests: Side,
         mode: str,
         context: str,
         forced: list[list[int]],
     ) -> None:
-        self.source, self.target, self.mode = source, target, mode
+        self.source, self.target, self.plain, self.mode = source, target, plain, mode
         maps = source.connect(ALLOCATION, *([context] if context else []))
         self.size: int = maps.get_size()
         self.forced = touched(forced, self.size)
@@ -141,7 +145,16 @@ def settle_zeros(save: Save) -> None:
             for at in range(one, other, ZERO_RUN):
                 write_zeros(save, target, at, min(at + ZERO_RUN, other))
         save.tally.add(bytes_in([(first, after)], save.size))
-    target.flush()
+    target.shutdown()
+
+
+def write_out(save: Save) -> None:
+    """What the server holds back goes to the store's machine; an error of that shows only here."""
+    target = save.connect_target()
+    try:
+        target.flush()
+    except nbd.Error as error:
+        raise _unwritten(0, error) from error
     target.shutdown()
 
 
@@ -160,11 +173,11 @@ class Desk:
         self._save, self._cap = save, cap
         self._source = save.source.connect()
         self._target = save.connect_target()
+        self._plain = save.plain.connect()
 
     def close(self) -> None:
-        self._target.flush()
-        self._target.shutdown()
-        self._source.shutdown()
+        for handle in (self._target, self._plain, self._source):
+            handle.shutdown()
 
     def do(self, first: int, after: int) -> None:
         start = first * BLOCK
@@ -199,8 +212,9 @@ class Desk:
         self._cap.take(len(data))
         if len(data) < BLOCK:
             data = memoryview(bytes(data) + bytes(self._save.longer))
+        target = self._target if compresses(data) else self._plain
         try:
-            self._target.pwrite(data, block * BLOCK)
+            target.pwrite(data, block * BLOCK)
         except nbd.Error as error:
             raise _unwritten(block, error) from error
 
@@ -242,6 +256,13 @@ class Desk:
         return lost
 
 
+def compresses(data: memoryview) -> bool:
+    """Whether a block is worth the compressor's time, by four samples of it."""
+    step = max(len(data) // SAMPLES, SAMPLE)
+    sample = b"".join(data[at : at + SAMPLE] for at in range(0, len(data), step))
+    return len(zlib.compress(sample, 1)) < len(sample) * WORTH
+
+
 def _unwritten(block: int, error: nbd.Error) -> Problem:
     code = "full" if error.errnum == errno.ENOSPC else "write"
     return Problem(code, f"Writing at byte {block * BLOCK} failed: {error}")
@@ -258,16 +279,20 @@ def back_up(
     bytes_per_second: int | None = None,
     watch: str = "",
 ) -> dict[str, Any]:
-    """Back up one disk; `source`, `target` and `digests` are [socket, export]. `forced` are [first
-    byte, byte after] to be written whatever the list says, since the parent's file is bad there.
-    `hinted` is false if the bitmap of mode BITMAP was not to be had: then everything was read."""
+    """Back up one disk; `source` and `digests` are [socket, export], `target` has a second export,
+    past the compressor. `forced` are [first byte, byte after] to be written whatever the list says,
+    since the parent's file is bad there. `hinted` is false if the bitmap of mode BITMAP was not to
+    be had: then everything was read."""
     began = time.monotonic()
     try:
-        save = Save(Side(*source), Side(*target), Side(*digests), mode, context, forced or [])
+        socket, export, plain = target
+        ends = Side(*source), Side(socket, export), Side(socket, plain), Side(*digests)
+        save = Save(*ends, mode, context, forced or [])
         cap = Cap(bytes_per_second, save.tally)
         settle_zeros(save)
         todo = without(save.candidates, save.zeros)
         Crew(disk, save.tally, watch).work(todo, lambda: Desk(save, cap), RUN)
+        write_out(save)
         save.digests.flush()
     except nbd.Error as error:
         raise Problem("nbd", f"The connection to the disk broke: {error}") from error
