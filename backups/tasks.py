@@ -5,9 +5,9 @@ from django.utils import timezone
 from backups.services import look_at_stores as looking
 from backups.services import settle
 from backups.services.back_up import back_up as do_back_up
+from backups.services.policy_turn import policy_turn
 from backups.services.rehearse import rehearse as do_rehearse
 from backups.services.restore import restore as do_restore
-from backups.services.run_policies import run_policies as turn_of_policies
 from backups.services.verify import verify as do_verify
 from labpanel.celery import app
 from labpanel.jobs import work
@@ -16,16 +16,19 @@ from labpanel.jobs import work
 @app.task(name="backups.tasks.back_up")
 def back_up(job_id: int) -> None:
     work.perform(job_id, do_back_up)
+    _look_for_more()
 
 
 @app.task(name="backups.tasks.verify")
 def verify(job_id: int) -> None:
     work.perform(job_id, do_verify)
+    _look_for_more()
 
 
 @app.task(name="backups.tasks.rehearse")
 def rehearse(job_id: int) -> None:
     work.perform(job_id, do_rehearse)
+    _look_for_more()
 
 
 @app.task(name="backups.tasks.restore")
@@ -43,4 +46,9 @@ def look_at_stores() -> None:
 
 @app.task(name="backups.tasks.run_policies", time_limit=50)
 def run_policies() -> None:
-    turn_of_policies(timezone.now())
+    policy_turn(timezone.now())
+
+
+def _look_for_more() -> None:
+    """What waited for this job to end need not wait for the next minute."""
+    app.send_task("backups.tasks.run_policies", queue="quick", expires=50)

@@ -120,3 +120,13 @@ def test_a_disk_is_left_out_and_in_again(home: VM, capsys: Capture) -> None:
     assert "'soon' is no day" in capsys.readouterr().err
     assert run("include", "home", "vdb") == 0
     assert run("include", "home", "vdb") == 1
+
+
+def test_a_turn_by_hand_begins_what_is_due(home: VM, capsys: Capture) -> None:
+    assert run("policy", "run") == 0
+    assert "Nothing is due" in capsys.readouterr().out
+    run("policy", "story")
+    capsys.readouterr()
+    assert run("policy", "run", "--json") == 0
+    begun = json.loads(capsys.readouterr().out)
+    assert [job["title"] for job in begun] == ["Back up home to far"]

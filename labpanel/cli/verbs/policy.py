@@ -11,6 +11,7 @@ from backups.selectors.policies import find_policy
 from backups.selectors.policy_rows import PolicyRow, policy_list, policy_row, without_policy
 from backups.services.assign_policy import assign
 from backups.services.delete_policy import delete_policy
+from backups.services.policy_turn import policy_turn
 from backups.services.save_policy import Changes, save_policy
 from backups.services.story_policy import story_policy
 from hosts.selectors.naming import find_vm
@@ -49,7 +50,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     which = move.add_mutually_exclusive_group(required=True)
     which.add_argument("policy", nargs="?")
     which.add_argument("--default", action="store_true", help="back to the default policy")
-    for one in (listing, show, story, add, change):
+    turn = actions.add_parser("run", help="look now for what is due, not at the next minute")
+    for one in (listing, show, story, add, change, turn):
         one.add_argument("--json", action="store_true")
 
 
@@ -90,6 +92,8 @@ def _window(text: str) -> tuple[time | None, time | None]:
 def run(options: argparse.Namespace) -> int:
     if options.action == "list":
         return _list(options)
+    if options.action == "run":
+        return _run(options)
     if options.action == "assign":
         vm = find_vm(options.vm)
         say(assign(vm, None if options.default else find_policy(options.policy)))
@@ -180,6 +184,18 @@ def _show(policy: Policy, options: argparse.Namespace) -> int:
         ],
         "It takes no VM just now.",
     )
+    return 0
+
+
+def _run(options: argparse.Namespace) -> int:
+    begun = policy_turn(timezone.now())
+    if options.json:
+        print_json([{"job": job.pk, "title": job.title, "state": job.state} for job in begun])
+        return 0
+    for job in begun:
+        say(f"Job {job.pk}: {job.title}.")
+    if not begun:
+        say("Nothing is due, or what is due has to wait: `./panel policy show NAME` says why.")
     return 0
 
 

@@ -1,0 +1,111 @@
+"""Keep copies proven: read them back and boot them as often as their policies ask for.
+
+One such job at a time in a store, only while nothing else is at work there, and within the
+policy's hours. What did not work is tried again after a while, not at every turn.
+"""
+
+import logging
+from collections import defaultdict
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from backups.models import Generation, Policy
+from backups.rules.calendar import in_window
+from backups.rules.upkeep import Copy, to_rehearse, to_verify
+from backups.selectors.policies import Policies
+from backups.selectors.store_traffic import traffic
+from backups.services.rehearse import ask_for_rehearsal
+from backups.services.verify import ask_for_verify
+from hosts.models import VM
+from labpanel.jobs.ledger import Busy
+from labpanel.jobs.models import Job
+from labpanel.lib.refusal import Refusal
+
+log = logging.getLogger(__name__)
+AGAIN = {"verify": timedelta(hours=1), "rehearse": timedelta(hours=20)}
+_CONTENT = 2
+
+
+def keep_up(now: datetime) -> list[Job]:
+    """One turn; returns the jobs that it opened. Two turns at once open no more than one job for
+    a generation: the ledger's locks see to that."""
+    busy = {each.store for each in traffic()}
+    tried = _tried(now)
+    begun: list[Job] = []
+    for policy, copies in _by_vm():
+        if not in_window(now, policy.timezone, policy.window_start, policy.window_end):
+            continue
+        for kind, copy in _wanted(policy, copies, now):
+            if copy.store in busy or (kind, copy.key) in tried:
+                continue
+            job = _ask(kind, copy.key, policy)
+            if job is not None:
+                busy.add(copy.store)
+                begun.append(job)
+    return begun
+
+
+def _wanted(policy: Policy, copies: list[Copy], now: datetime) -> list[tuple[str, Copy]]:
+    """What is to be done for one VM, in this order."""
+    boot = to_rehearse(copies, policy.rehearse_days, now)
+    read = to_verify(copies, policy.verify_days, now)
+    return [*([("rehearse", boot)] if boot else []), *(("verify", copy) for copy in read)]
+
+
+def _by_vm() -> list[tuple[Policy, list[Copy]]]:
+    """Whole copies of each VM that a policy takes, VMs that vanished included: their copies are
+    all that is left of them. A constant number of queries."""
+    policies, kept = Policies(), _kept()
+    vms = VM.objects.filter(uuid__in=kept).select_related("host").defer("xml", "inactive_xml")
+    owned = [(policies.of(vm), vm) for vm in vms]
+    return [
+        (policy, [_copy(generation, vm) for generation in kept[vm.uuid]])
+        for policy, vm in owned
+        if policy is not None and policy.enabled
+    ]
+
+
+def _kept() -> dict[UUID, list[Generation]]:
+    """By VM; what lies in a store that cannot be used now waits."""
+    whole = Generation.objects.filter(state=Generation.State.COMPLETE, store__error="")
+    read = whole.select_related("store__host").prefetch_related("disks").defer("manifest")
+    found: dict[UUID, list[Generation]] = defaultdict(list)
+    for generation in read:
+        found[generation.vm_uuid].append(generation)
+    return found
+
+
+def _copy(generation: Generation, vm: VM) -> Copy:
+    return Copy(
+        key=generation.key,
+        store=generation.store.pk,
+        taken_at=generation.taken_at,
+        targets=frozenset(disk.target for disk in generation.disks.all()),
+        off_host=generation.store.endpoint().target != vm.host.target,
+        verified_at=generation.verified_at,
+        rehearsed_at=generation.rehearsed_at,
+    )
+
+
+def _tried(now: datetime) -> set[tuple[str, str]]:
+    """(kind, generation's key) of jobs that were begun a short while ago."""
+    found = set()
+    for kind, wait in AGAIN.items():
+        recent = Job.objects.filter(kind=kind, created_at__gt=now - wait)
+        subjects = recent.values_list("subject", flat=True)
+        found |= {(kind, subject.removeprefix("generation:")) for subject in subjects}
+    return found
+
+
+def _ask(kind: str, key: str, policy: Policy) -> Job | None:
+    generation = Generation.objects.select_related("store").get(key=key)
+    asker = f"policy {policy.name}"
+    try:
+        if kind == "verify":
+            return ask_for_verify(generation, _CONTENT, asked_by=asker)
+        return ask_for_rehearsal(generation, asked_by=asker)
+    except Busy as busy:
+        log.info("%s of %s waits: %s", kind, key, busy.sentence)
+    except Refusal as refusal:
+        log.info("%s of %s: %s", kind, key, refusal.sentence)
+    return None

@@ -1,0 +1,12 @@
+"""One turn of everything that policies ask for."""
+
+from datetime import datetime
+
+from backups.services.keep_up import keep_up
+from backups.services.run_policies import run_policies
+from labpanel.jobs.models import Job
+
+
+def policy_turn(now: datetime) -> list[Job]:
+    """Backups first, then proofs where nothing else is at work; returns the jobs it opened."""
+    return [*run_policies(now), *keep_up(now)]

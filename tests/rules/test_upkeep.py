@@ -1,0 +1,71 @@
+"""Which copies are read back or booted next."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from backups.rules.upkeep import Copy, to_rehearse, to_verify
+
+NOW = datetime(2026, 11, 23, 3, 0, tzinfo=UTC)
+DAY = timedelta(days=1)
+
+
+def copy(
+    key: str,
+    age: int,
+    *,
+    read: int | None = None,
+    booted: int | None = None,
+    targets: str = "vda",
+    off_host: bool = True,
+) -> Copy:
+    """Ages in days."""
+    return Copy(
+        key,
+        1,
+        NOW - age * DAY,
+        frozenset(targets.split()),
+        off_host,
+        None if read is None else NOW - read * DAY,
+        None if booted is None else NOW - booted * DAY,
+    )
+
+
+def test_never_read_ones_come_first_the_newest_of_them_before_the_others() -> None:
+    copies = [
+        copy("old proof", 30, read=20),
+        copy("older proof", 40, read=25),
+        copy("fresh proof", 50, read=2),
+        copy("never", 9),
+        copy("newest", 1),
+    ]
+    keys = [each.key for each in to_verify(copies, 7, NOW)]
+    assert keys == ["newest", "never", "older proof", "old proof"]
+
+
+def test_a_proof_counts_until_its_days_are_over() -> None:
+    assert to_verify([copy("a", 8, read=7)], 7, NOW)
+    assert not to_verify([copy("a", 8, read=6)], 7, NOW)
+
+
+@pytest.mark.parametrize(
+    ("copies", "key"),
+    [
+        ([], None),
+        ([copy("unread", 1)], None),  # what was not read back is not worth a boot
+        ([copy("a", 9, read=9), copy("b", 2, read=1), copy("unread", 1)], "b"),
+        ([copy("a", 9, read=9, booted=8), copy("b", 2, read=1)], None),
+        ([copy("a", 40, read=9, booted=31), copy("b", 2, read=1)], "b"),
+        # vdb is new: it was in no copy that was booted.
+        ([copy("a", 9, booted=8), copy("b", 2, read=1, targets="vda vdb")], "b"),
+        ([copy("a", 2, read=1), copy("near", 1, read=1, off_host=False)], "a"),
+        ([copy("near", 1, read=1, off_host=False)], "near"),
+        ([copy("a", 2, read=1), copy("near", 9, read=9, booted=1, off_host=False)], "a"),
+    ],
+)
+def test_the_newest_copy_with_a_disk_that_was_not_booted(
+    copies: list[Copy], key: str | None
+) -> None:
+    found = to_rehearse(copies, 30, NOW)
+    assert (found.key if found else None) == key
+    assert to_rehearse(copies, 0, NOW) is None
