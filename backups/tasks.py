@@ -5,6 +5,7 @@ from django.utils import timezone
 from backups.services import look_at_stores as looking
 from backups.services import settle
 from backups.services.back_up import back_up as do_back_up
+from backups.services.mend import mend as do_mend
 from backups.services.policy_turn import policy_turn
 from backups.services.rehearse import rehearse as do_rehearse
 from backups.services.restore import restore as do_restore
@@ -23,6 +24,11 @@ def back_up(job_id: int) -> None:
 def verify(job_id: int) -> None:
     work.perform(job_id, do_verify)
     _look_for_more()
+
+
+@app.task(name="backups.tasks.mend")
+def mend(job_id: int) -> None:
+    work.perform(job_id, do_mend)
 
 
 @app.task(name="backups.tasks.rehearse")

@@ -1,6 +1,6 @@
 """Which generation's image backs on which, disk by disk, within one store. Pure."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from backups.rules.spans import Spans, common, without
 
@@ -38,8 +38,3 @@ def holders(chain: Sequence[str], bad: Mapping[str, Spans]) -> list[tuple[str, S
             found.append((key, own))
         left = deeper
     return found
-
-
-def oldest_first(keys: Iterable[str], lineage: Lineage) -> list[str]:
-    """In an order in which nothing comes before what it backs on."""
-    return sorted(keys, key=lambda key: (len(lineage.chain(key)), key))

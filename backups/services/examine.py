@@ -5,6 +5,7 @@ from typing import Any
 from backups.rules.faults import FILES, LOOK, Fault, Seen
 from backups.rules.lineage import holders
 from backups.rules.spans import Spans, joined
+from backups.services.index_generation import lacking, looked
 from backups.services.meter import Meter
 from backups.services.shelf import Shelf, View, content_fault
 
@@ -27,6 +28,7 @@ class Examination:
         shelf = self._shelf
         manifest = shelf.manifest(key)
         faults = [*shelf.manifest_faults(key), *self._parents(key, manifest)]
+        faults += looked(key, lacking(manifest)).faults
         images = {disk["file"]: disk["sha256"] for disk in manifest["disks"]}
         sizes = {disk["file"]: disk["file_bytes"] for disk in manifest["disks"]}
         meter = Meter(shelf.work, sizes, "hashing")

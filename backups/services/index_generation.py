@@ -32,11 +32,11 @@ def index_generation(store: Store, manifest: dict[str, Any], damage: str = "") -
     )
     if fresh:
         GenerationDisk.objects.bulk_create(_disk(generation, disk) for disk in manifest["disks"])
-    _mark(generation, damage or _lacking(manifest))
+    _mark(generation, damage or lacking(manifest))
     return generation
 
 
-def _lacking(manifest: dict[str, Any]) -> str:
+def lacking(manifest: dict[str, Any]) -> str:
     """What the source could not read, as the damage of the generation."""
     return "; ".join(
         f"{disk['target']} lacks {spelled(disk['unreadable'])}, which its source could not read"

@@ -41,6 +41,11 @@ class Shelf:
         self._manifests: dict[str, tuple[dict[str, Any], list[Fault]]] = {}
         self._lists: dict[tuple[str, str], str] = {}
 
+    def forget(self) -> None:
+        """What was read of manifests and lists is not so any more."""
+        self._manifests.clear()
+        self._lists.clear()
+
     def manifest(self, key: str) -> dict[str, Any]:
         """What was promised: the store's own word if it is whole, else the panel's copy of it."""
         return self._read(key)[0]

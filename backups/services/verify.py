@@ -15,6 +15,7 @@ from backups.rules.faults import CONTENT, FILES
 from backups.selectors.policies import policy_of
 from backups.services.examine import Examination, damaged
 from backups.services.identity import panel_id
+from backups.services.mend import begin_mending
 from backups.services.record_faults import record_faults
 from backups.services.shelf import Shelf
 from labpanel.adapters import bus
@@ -65,7 +66,8 @@ def verify(work: Work) -> dict[str, Any]:
     bus.publish("coverage")
     generation.refresh_from_db()
     if generation.state == Generation.State.DAMAGED:
-        raise Failed(_damage(generation, damaged(findings)))
+        sentences = (_damage(generation, damaged(findings)), begin_mending(generation))
+        raise Failed(" ".join(sentences).strip())
     what = "its files are as they were written" if level == 1 else "every block is as backed up"
     return {
         "generation": generation.key,

@@ -70,6 +70,21 @@ class Prover:
         )
         return answer
 
+    def holding(
+        self, vm_uuid: str, target: str, wanted: Mapping[str, str], leave_out: Sequence[str]
+    ) -> list[str]:
+        """Keys of generations whose lists have some of the `wanted` blocks (number → digest)."""
+        answer: list[str] = self._session.call(
+            "holding",
+            deadline=RETRYING,
+            store=self._store,
+            vm_uuid=vm_uuid,
+            target=target,
+            wanted=dict(wanted),
+            leave_out=list(leave_out),
+        )
+        return answer
+
     def content(
         self,
         source: Export,

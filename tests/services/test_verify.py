@@ -1,5 +1,6 @@
 """Real stores with a flipped bit in each kind of place: found, named, and no innocent is marked."""
 
+import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -49,6 +50,16 @@ def verified(key: str, level: int) -> str:
 
 def states() -> dict[str, str]:
     return dict(Generation.objects.values_list("key", "state"))
+
+
+def shows(made: Made, key: str) -> list[bytes]:
+    """What a guest would see, block by block."""
+    words = ["qemu-img", "convert", "-O", "raw", "vda.qcow2", "raw"]
+    subprocess.run(words, cwd=made.place(key), check=True, timeout=60)
+    raw = made.place(key) / "raw"
+    content = raw.read_bytes()
+    raw.unlink()
+    return [content[at : at + BLOCK] for at in range(0, len(content), BLOCK)]
 
 
 def bads() -> dict[str, list[list[int]]]:

@@ -7,6 +7,7 @@ is ever written. Reading stays below a speed if one is given. Needs python3-libn
 
 import hashlib
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -167,6 +168,24 @@ class Desk:
         self._reading.tally.add(min(BLOCK, self._reading.size - first * BLOCK))
 
 
+def read_through(
+    disk: str,
+    source: list[str],
+    expected: bytes,
+    within: list[list[int]] | None = None,
+    bytes_per_second: int | None = None,
+) -> Reading:
+    """Read what is asked for, to the end; `source` is [socket, export]."""
+    try:
+        reading = Reading(Side(*source), expected, within)
+        cap = Cap(bytes_per_second, reading.tally)
+        todo = without(reading.todo, reading.zeros)
+        Crew(disk, reading.tally).work(todo, lambda: Desk(reading, cap), RUN)
+    except nbd.Error as error:
+        raise Problem("nbd", f"The connection to the disk broke: {error}") from error
+    return reading
+
+
 def content(
     disk: str,
     source: list[str],
@@ -176,14 +195,8 @@ def content(
 ) -> dict[str, Any]:
     """Level 2: read a disk, or the blocks of it that `within` ([first byte, byte after]) touches,
     and hold it against the list in the file `digests`; without one only `root` is computed."""
-    try:
-        expected = lists.read(digests) if digests else b""
-        reading = Reading(Side(*source), expected, within)
-        cap = Cap(bytes_per_second, reading.tally)
-        todo = without(reading.todo, reading.zeros)
-        Crew(disk, reading.tally).work(todo, lambda: Desk(reading, cap), RUN)
-    except nbd.Error as error:
-        raise Problem("nbd", f"The connection to the disk broke: {error}") from error
+    expected = lists.read(digests) if digests else b""
+    reading = read_through(disk, source, expected, within, bytes_per_second)
     spans = sorted((block, block + 1) for block in reading.bad)
     return {
         "virtual_bytes": reading.size,
@@ -204,5 +217,48 @@ def _spans(blocks: Ranges, size: int) -> list[list[int]]:
     return found
 
 
+def holding(
+    store: str, vm_uuid: str, target: str, wanted: dict[str, str], leave_out: list[str]
+) -> list[str]:
+    """Keys of generations whose lists have some of the `wanted` (block → digest, hexadecimal) of a
+    disk, as few as do, newest first. That a list has it is no proof that the image still does."""
+    left, found = dict(wanted), []
+    folders = sorted(manifests.vm_folder(store, vm_uuid).glob(f"*/{manifests.MANIFEST}"))
+    for path in reversed(folders):
+        if left and path.parent.name not in leave_out:
+            listed = _trusted_list(path, target)
+            has = [block for block in left if _at(listed, int(block)) == left[block]]
+            if has:
+                found.append(path.parent.name)
+                left = {block: left[block] for block in left.keys() - set(has)}
+    return found
+
+
+def _at(listed: bytes, block: int) -> str:
+    return listed[block * DIGEST_BYTES : (block + 1) * DIGEST_BYTES].hex()
+
+
+def _trusted_list(path: Path, target: str) -> bytes:
+    """A disk's list of digests, or nothing if there is none that can be trusted."""
+    found, _ = manifests.read(path)
+    for disk in found["disks"] if found else []:
+        if disk["target"] == target:
+            try:
+                listed = lists.read(str(path.parent / disk["digests"]["file"]))
+            except OSError:
+                return b""
+            return listed if hashlib.sha256(listed).hexdigest() == disk["root"] else b""
+    return b""
+
+
+VERBS: dict[str, Callable[..., Any]] = {
+    "ready": lambda: True,
+    "manifest": manifest,
+    "files": files,
+    "content": content,
+    "holding": holding,
+}
+
+
 def main() -> None:
-    serve({"ready": lambda: True, "manifest": manifest, "files": files, "content": content})
+    serve(VERBS)

@@ -1,0 +1,92 @@
+"""Mend one generation's own files: its manifest, lists of digests, small files and images."""
+
+from typing import Any
+
+from backups.models import Generation
+from backups.rules.faults import CONTENT, Fault
+from backups.rules.spans import spelled
+from backups.services.mend_sources import Sources
+from backups.services.meter import Meter
+from backups.services.record_faults import faults_of
+from backups.services.shelf import MANIFEST, Shelf
+from labpanel.adapters.mender import Mender
+from labpanel.adapters.script_session import ScriptRefused
+from labpanel.jobs.work import Work
+
+
+class Mending:
+    """What works for one mending."""
+
+    def __init__(self, work: Work, mender: Mender, shelf: Shelf, sources: Sources) -> None:
+        self.work, self.mender, self.shelf, self.sources = work, mender, shelf, sources
+
+    def generation(self, row: Generation) -> list[str]:
+        """Mend what is wrong with its own files; a sentence for each that cannot be."""
+        own = [fault for fault in faults_of(row) if fault.of == row.key]
+        left: list[str] = []
+        for file, disk in _steps(row.manifest, own):
+            self.work.check()
+            try:
+                why = self._file(row, file, disk)
+            except ScriptRefused as refusal:
+                if refusal.code not in {"damaged", "digests", "nbd", "unreadable", "full"}:
+                    raise
+                why = refusal.sentence.rstrip(".")
+            if why:
+                left.append(f"{file} of {row.key} stays as it is: {why}.")
+            else:
+                self.work.line(f"{file} of {row.key} is mended.")
+        return left
+
+    def _file(self, row: Generation, file: str, disk: dict[str, Any] | None) -> str:
+        """Why it cannot be mended, or nothing."""
+        uuid, key, mender = str(row.vm_uuid), row.key, self.mender
+        if file == MANIFEST:
+            mender.put_manifest(uuid, key, row.manifest)
+            self.shelf.forget()
+        elif disk is None:
+            return self._text(row, file)
+        elif file == disk["digests"]["file"]:
+            mender.list_again(uuid, key, disk["target"], self._alive)
+            self.shelf.forget()
+        else:
+            return self._image(row, disk)
+        return ""
+
+    def _text(self, row: Generation, name: str) -> str:
+        expected = self.shelf.manifest(row.key)["files"].get(name, "")
+        content = self.sources.text(name, expected)
+        if content is None:
+            return "no other copy of this VM has the same one"
+        self.mender.text(str(row.vm_uuid), row.key, name, content)
+        return ""
+
+    def _image(self, row: Generation, disk: dict[str, Any]) -> str:
+        uuid, key, target = str(row.vm_uuid), row.key, disk["target"]
+        meter = Meter(self.work, {target: disk["virtual_bytes"]}, "reading")
+        bad = self.shelf.view(key, target, meter).bad
+        wanted = self.mender.wanted(uuid, key, target, bad)
+        views = self.sources.views(key, target, wanted)
+        lacking = self.mender.lacking(wanted, views)
+        if lacking:
+            return f"no other copy has {spelled(lacking)} of {target} any more"
+        self.mender.image(uuid, key, target, views, self._alive)
+        return ""
+
+    def _alive(self, _: dict[str, Any]) -> None:
+        self.work.check()
+
+
+def _steps(manifest: dict[str, Any], own: list[Fault]) -> list[tuple[str, dict[str, Any] | None]]:
+    """The files to mend, with the disk that each is of: the manifest before what it proves, the
+    lists before the images."""
+    wrong = {fault.file for fault in own}
+    rotten = {fault.disk for fault in own if fault.level == CONTENT}
+    steps: list[tuple[str, dict[str, Any] | None]] = []
+    if MANIFEST in wrong:
+        steps.append((MANIFEST, None))
+    steps += [(name, None) for name in manifest["files"] if name in wrong]
+    disks = manifest["disks"]
+    steps += [(d["digests"]["file"], d) for d in disks if d["digests"]["file"] in wrong]
+    steps += [(d["file"], d) for d in disks if d["file"] in wrong or d["target"] in rotten]
+    return steps

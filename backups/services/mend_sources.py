@@ -1,0 +1,121 @@
+"""Where a mending finds what rotted: the other stores that hold the VM, and the same one."""
+
+import contextlib
+from dataclasses import dataclass
+
+from backups.models import Generation, Store
+from backups.services.identity import panel_id
+from backups.services.shelf import Shelf
+from labpanel.adapters.errors import AdapterError
+from labpanel.adapters.machine import Machine
+from labpanel.adapters.mender import Mender
+from labpanel.adapters.mover import Export
+from labpanel.adapters.nbd_relay import private_machine, relayed
+from labpanel.adapters.prover import Prover
+from labpanel.adapters.script_session import ScriptRefused
+from labpanel.adapters.store_keeper import Keeper
+from labpanel.jobs.work import Work
+
+MOST_VIEWS = 12  # each is a server and a chain of open images
+
+
+@dataclass(frozen=True, slots=True)
+class Other:
+    """Another store that holds generations of the VM, opened."""
+
+    name: str
+    machine: Machine
+    keeper: Keeper
+    prover: Prover
+
+
+class Sources:
+    """Opens the other stores when they are first needed; one that does not answer is left out."""
+
+    def __init__(
+        self, work: Work, one: Generation, mender: Mender, shelf: Shelf, stack: contextlib.ExitStack
+    ) -> None:
+        self._work, self._one, self._mender, self._shelf = work, one, mender, shelf
+        self._stack = stack
+        self._others: list[Other] | None = None
+
+    def others(self) -> list[Other]:
+        if self._others is None:
+            holding = Generation.objects.filter(vm_uuid=self._one.vm_uuid)
+            present = holding.exclude(state=Generation.State.MISSING).values("store")
+            stores = Store.objects.filter(pk__in=present).exclude(pk=self._one.store_id)
+            opened = [self._open(store) for store in stores.select_related("host")]
+            self._others = [other for other in opened if other is not None]
+        return self._others
+
+    def _open(self, store: Store) -> Other | None:
+        with contextlib.ExitStack() as trying:
+            channel = f"job-{self._work.job.pk}"
+            machine = trying.enter_context(private_machine(store.endpoint(), channel))
+            try:
+                keeper = trying.enter_context(
+                    Keeper(machine, store.path, panel_id(), str(store.store_id))
+                )
+                keeper.lock(str(self._one.vm_uuid), exclusive=False)
+                prover = trying.enter_context(Prover(machine, store.path))
+            except AdapterError as error:
+                self._work.line(f"The store {store.name} cannot help now: {error.sentence}")
+                return None
+            self._stack.enter_context(trying.pop_all())
+        return Other(store.name, machine, keeper, prover)
+
+    def views(self, key: str, target: str, wanted: dict[str, str]) -> list[Export]:
+        """Views, reachable where the rotten image lies, that between them say to hold `wanted`;
+        what a list promised and its image has not any more is looked for further on."""
+        found: list[Export] = []
+        uuid, tried = str(self._one.vm_uuid), [key]
+        missing = wanted
+        while missing and len(found) < MOST_VIEWS:
+            before = len(tried)
+            for other in self.others():
+                for held in other.prover.holding(uuid, target, missing, tried):
+                    tried.append(held)
+                    found += self._far(other, held, target)
+            for held in self._shelf.prover.holding(uuid, target, missing, tried):
+                tried.append(held)
+                found += self._near(held, target)
+            if len(tried) == before:
+                break
+            lacking = self._mender.lacking(missing, found)
+            missing = self._mender.wanted(uuid, key, target, lacking) if lacking else {}
+        return found
+
+    def _far(self, other: Other, held: str, target: str) -> list[Export]:
+        path = other.keeper.path_of(str(self._one.vm_uuid), held, f"{target}.qcow2")
+        try:
+            socket = other.keeper.serve(target, path)
+        except ScriptRefused:
+            return []  # it cannot be opened there: another one may
+        way = relayed(other.machine, self._mender.machine, socket, self._mender.sockets())
+        return [Export(self._stack.enter_context(way), target)]
+
+    def _near(self, held: str, target: str) -> list[Export]:
+        try:
+            return [
+                Export(
+                    self._mender.serve(target, self._shelf.path(held, f"{target}.qcow2")), target
+                )
+            ]
+        except ScriptRefused:
+            return []
+
+    def text(self, name: str, sha256: str) -> bytes | None:
+        """A small file of any generation of the VM with this digest, from any store."""
+        uuid = str(self._one.vm_uuid)
+        keepers: dict[str, Keeper] = {other.name: other.keeper for other in self.others()}
+        keepers[self._one.store.name] = self._mender
+        rows = Generation.objects.filter(vm_uuid=uuid, store__name__in=keepers)
+        for row in rows.exclude(pk=self._one.pk).select_related("store"):
+            if row.manifest["files"].get(name) != sha256:
+                continue
+            with contextlib.suppress(ScriptRefused):  # lost there too
+                content = keepers[row.store.name].read_text(uuid, row.key, name)
+                return (
+                    bytes.fromhex(content[4:]) if content.startswith("hex:") else content.encode()
+                )
+        return None
