@@ -6,6 +6,7 @@ from backups.services import look_at_stores as looking
 from backups.services import settle
 from backups.services.back_up import back_up as do_back_up
 from backups.services.mend import mend as do_mend
+from backups.services.make_way import make_way_for_snapshots as do_make_way
 from backups.services.policy_turn import policy_turn
 from backups.services.rehearse import rehearse as do_rehearse
 from backups.services.restore import restore as do_restore
@@ -48,6 +49,11 @@ def restore(job_id: int) -> None:
 def look_at_stores() -> None:
     looking.look_at_stores()
     settle.close_leftovers(timezone.now())
+
+
+@app.task(name="backups.tasks.make_way_for_snapshots", time_limit=110)
+def make_way_for_snapshots() -> None:
+    do_make_way(timezone.now())
 
 
 @app.task(name="backups.tasks.run_policies", time_limit=50)

@@ -192,7 +192,7 @@ def strays(
 ) -> list[str]:
     """Of a VM's checkpoints those of ours that nothing needs: of this store all but `keep`, and
     all of stores that this panel does not have any more. Anybody else's is never among them."""
-    ours = f"labpanel-{panel_id[:8]}-"
+    ours = panel_prefix(panel_id)
     alive = tuple(_prefix(panel_id, other) for other in stores if other != store_id)
     return [
         name
@@ -201,5 +201,10 @@ def strays(
     ]
 
 
+def panel_prefix(panel_id: str) -> str:
+    """How the names of all of a panel's checkpoints begin."""
+    return f"labpanel-{panel_id[:8]}-"
+
+
 def _prefix(panel_id: str, store_id: str) -> str:
-    return f"labpanel-{panel_id[:8]}-{store_id[:8]}-"
+    return f"{panel_prefix(panel_id)}{store_id[:8]}-"

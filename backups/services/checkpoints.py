@@ -72,15 +72,19 @@ def settle(hypervisor: Hypervisor, left: dict[str, Any]) -> None:
 
 
 def _forget(hypervisor: Hypervisor, uuid: str, names: Sequence[str]) -> list[str]:
-    facts = _ask(hypervisor, "backup_facts", uuid)
-    disks = backup_xml.source_disks(facts["xml"])
-    targets = [disk.target for disk in disks if disk.holds_data and disk.format == "qcow2"]
+    targets = bitmap_targets(_ask(hypervisor, "backup_facts", uuid)["xml"])
     gone: list[str] = patiently(
         lambda: hypervisor.call(
             "forget_checkpoints", deadline=FORGETTING, uuid=uuid, names=names, targets=targets
         )
     )
     return gone
+
+
+def bitmap_targets(xml: str) -> list[str]:
+    """The disks of a domain that can have bitmaps."""
+    disks = backup_xml.source_disks(xml)
+    return [disk.target for disk in disks if disk.holds_data and disk.format == "qcow2"]
 
 
 def _ask(hypervisor: Hypervisor, verb: str, uuid: str) -> Any:

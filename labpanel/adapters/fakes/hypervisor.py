@@ -26,6 +26,7 @@ class FakeLibvirt:
         self.hosts: dict[str, list[dict[str, Any]]] = {}
         self.fails: dict[str, AdapterError] = {}
         self.asked: list[tuple[str, str, dict[str, Any]]] = []
+        self.in_the_way: dict[str, list[str]] = {}
 
     def put(
         self,
@@ -68,6 +69,13 @@ class FakeLibvirt:
                 return domains
             case "disk_sizes":
                 return {}
+            case "checkpoints_in_the_way":
+                here = {one["uuid"] for one in domains}
+                return {uuid: names for uuid, names in self.in_the_way.items() if uuid in here}
+            case "backup_facts":
+                return next(one for one in domains if one["uuid"] == arguments["uuid"])
+            case "forget_checkpoints":
+                return self.in_the_way.pop(arguments["uuid"])
             case _:
                 return self._change(endpoint, name, arguments["uuid"])
 

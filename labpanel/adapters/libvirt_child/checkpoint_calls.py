@@ -3,6 +3,7 @@
 Nothing but the named checkpoints is ever touched: others may be another program's.
 """
 
+import contextlib
 from collections.abc import Callable, Sequence
 from typing import Any
 from xml.etree.ElementTree import Element, SubElement, tostring
@@ -21,6 +22,19 @@ def checkpoints(connection: libvirt.virConnect, uuid: str) -> list[str]:
         if error.get_error_code() not in _GONE:
             raise
         return []
+
+
+def checkpoints_in_the_way(connection: libvirt.virConnect, prefix: str) -> dict[str, list[str]]:
+    """Of the running domains that have snapshots, the checkpoints whose names begin with `prefix`,
+    by UUID: while they exist no snapshot can be loaded."""
+    found = {}
+    for domain in connection.listAllDomains(libvirt.VIR_CONNECT_LIST_DOMAINS_ACTIVE):
+        with contextlib.suppress(libvirt.libvirtError):  # it ended while we looked
+            if domain.snapshotNum():
+                names = [checkpoint.getName() for checkpoint in domain.listAllCheckpoints()]
+                ours = [name for name in names if name.startswith(prefix)]
+                found.update({domain.UUIDString(): ours} if ours else {})
+    return found
 
 
 def prove_checkpoint(connection: libvirt.virConnect, uuid: str, checkpoint: str) -> str:
@@ -106,5 +120,6 @@ def _minimal(name: str, target: str) -> str:
 
 
 CALLS: dict[str, Callable[..., Any]] = {
-    function.__name__: function for function in (checkpoints, prove_checkpoint, forget_checkpoints)
+    function.__name__: function
+    for function in (checkpoints, checkpoints_in_the_way, prove_checkpoint, forget_checkpoints)
 }
