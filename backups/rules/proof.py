@@ -10,19 +10,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-FILES, CONTENT = 1, 2
+from backups.rules.faults import CONTENT, FILES
+from backups.rules.upkeep import Copy
+
 MONTHLY = timedelta(days=30)
-
-
-@dataclass(frozen=True, slots=True)
-class Proven:
-    """One whole generation of a VM and when it was proven last, None for never."""
-
-    key: str
-    store: int
-    taken_at: datetime
-    hashed_at: datetime | None = None
-    verified_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,13 +26,13 @@ class Due:
     why: str
 
 
-def due(copies: Sequence[Proven], verify_days: int, now: datetime) -> list[Due]:
+def due(copies: Sequence[Copy], verify_days: int, now: datetime) -> list[Due]:
     """All that is due for one VM, most urgent first."""
     return [*_contents(copies, verify_days, now), *_files(copies, now)]
 
 
-def _contents(copies: Sequence[Proven], days: int, now: datetime) -> list[Due]:
-    newest: dict[int, Proven] = {}
+def _contents(copies: Sequence[Copy], days: int, now: datetime) -> list[Due]:
+    newest: dict[int, Copy] = {}
     for copy in sorted(copies, key=lambda copy: copy.taken_at):
         newest[copy.store] = copy
     found = []
@@ -55,7 +46,7 @@ def _contents(copies: Sequence[Proven], days: int, now: datetime) -> list[Due]:
     return [Due(copy.key, copy.store, CONTENT, why) for _, copy, why in found]
 
 
-def _files(copies: Sequence[Proven], now: datetime) -> list[Due]:
+def _files(copies: Sequence[Copy], now: datetime) -> list[Due]:
     """New ones newest first, then the ones hashed longest ago."""
     never = sorted((copy for copy in copies if copy.hashed_at is None), key=_taken, reverse=True)
     known = [(copy.hashed_at, copy) for copy in copies if copy.hashed_at is not None]
@@ -69,5 +60,5 @@ def _files(copies: Sequence[Proven], now: datetime) -> list[Due]:
     ]
 
 
-def _taken(copy: Proven) -> datetime:
+def _taken(copy: Copy) -> datetime:
     return copy.taken_at

@@ -1,4 +1,4 @@
-"""Which copies of a VM are to be read back or booted next. Pure."""
+"""Which copy of a VM is to be booted next (proof.py: which are to be verified). Pure."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,19 +15,9 @@ class Copy:
     taken_at: datetime
     targets: frozenset[str]
     off_host: bool
+    hashed_at: datetime | None = None
     verified_at: datetime | None = None
     rehearsed_at: datetime | None = None
-
-
-def to_verify(copies: Sequence[Copy], days: int, now: datetime) -> list[Copy]:
-    """Those that were not read back for so many days: never read ones first and of these the
-    newest (it is the one that would be needed), then the one whose proof is the oldest."""
-    before = now - timedelta(days=days)
-    never = [copy for copy in copies if copy.verified_at is None]
-    known = [(copy.verified_at, copy) for copy in copies if copy.verified_at is not None]
-    old = sorted(((at, copy) for at, copy in known if at <= before), key=lambda pair: pair[0])
-    newest_first = sorted(never, key=lambda copy: copy.taken_at, reverse=True)
-    return [*newest_first, *(copy for _, copy in old)]
 
 
 def to_rehearse(copies: Sequence[Copy], days: int, now: datetime) -> Copy | None:

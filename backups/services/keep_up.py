@@ -11,7 +11,8 @@ from uuid import UUID
 
 from backups.models import Generation, Policy
 from backups.rules.calendar import in_window
-from backups.rules.upkeep import Copy, to_rehearse, to_verify
+from backups.rules.proof import due
+from backups.rules.upkeep import Copy, to_rehearse
 from backups.selectors.policies import Policies
 from backups.selectors.store_traffic import traffic
 from backups.services.rehearse import ask_for_rehearsal
@@ -23,7 +24,7 @@ from labpanel.lib.refusal import Refusal
 
 log = logging.getLogger(__name__)
 AGAIN = {"verify": timedelta(hours=1), "rehearse": timedelta(hours=20)}
-_CONTENT = 2
+_BOOT = 3  # as of verifying: 1 its files, 2 its content, 3 the whole of it, running
 
 
 def keep_up(now: datetime) -> list[Job]:
@@ -35,21 +36,23 @@ def keep_up(now: datetime) -> list[Job]:
     for policy, copies in _by_vm():
         if not in_window(now, policy.timezone, policy.window_start, policy.window_end):
             continue
-        for kind, copy in _wanted(policy, copies, now):
-            if copy.store in busy or (kind, copy.key) in tried:
+        for level, key, store in _wanted(policy, copies, now):
+            kind = "rehearse" if level == _BOOT else "verify"
+            if store in busy or (kind, key) in tried:
                 continue
-            job = _ask(kind, copy.key, policy)
+            job = _ask(level, key, policy)
             if job is not None:
-                busy.add(copy.store)
+                busy.add(store)
                 begun.append(job)
     return begun
 
 
-def _wanted(policy: Policy, copies: list[Copy], now: datetime) -> list[tuple[str, Copy]]:
-    """What is to be done for one VM, in this order."""
+def _wanted(policy: Policy, copies: list[Copy], now: datetime) -> list[tuple[int, str, int]]:
+    """What is to be done for one VM, in this order: level, generation's key, store."""
     boot = to_rehearse(copies, policy.rehearse_days, now)
-    read = to_verify(copies, policy.verify_days, now)
-    return [*([("rehearse", boot)] if boot else []), *(("verify", copy) for copy in read)]
+    first = [(_BOOT, boot.key, boot.store)] if boot else []
+    read = due(copies, policy.verify_days, now)
+    return [*first, *((each.level, each.key, each.store) for each in read)]
 
 
 def _by_vm() -> list[tuple[Policy, list[Copy]]]:
@@ -82,6 +85,7 @@ def _copy(generation: Generation, vm: VM) -> Copy:
         taken_at=generation.taken_at,
         targets=frozenset(disk.target for disk in generation.disks.all()),
         off_host=generation.store.endpoint().target != vm.host.target,
+        hashed_at=generation.hashed_at,
         verified_at=generation.verified_at,
         rehearsed_at=generation.rehearsed_at,
     )
@@ -97,15 +101,15 @@ def _tried(now: datetime) -> set[tuple[str, str]]:
     return found
 
 
-def _ask(kind: str, key: str, policy: Policy) -> Job | None:
+def _ask(level: int, key: str, policy: Policy) -> Job | None:
     generation = Generation.objects.select_related("store").get(key=key)
     asker = f"policy {policy.name}"
     try:
-        if kind == "verify":
-            return ask_for_verify(generation, _CONTENT, asked_by=asker)
-        return ask_for_rehearsal(generation, asked_by=asker)
+        if level == _BOOT:
+            return ask_for_rehearsal(generation, asked_by=asker)
+        return ask_for_verify(generation, level, asked_by=asker)
     except Busy as busy:
-        log.info("%s of %s waits: %s", kind, key, busy.sentence)
+        log.info("%s waits: %s", key, busy.sentence)
     except Refusal as refusal:
-        log.info("%s of %s: %s", kind, key, refusal.sentence)
+        log.info("%s: %s", key, refusal.sentence)
     return None

@@ -2,7 +2,9 @@
 
 from datetime import UTC, datetime, timedelta
 
-from backups.rules.proof import CONTENT, FILES, Proven, due
+from backups.rules.faults import CONTENT, FILES
+from backups.rules.proof import due
+from backups.rules.upkeep import Copy
 
 NOW = datetime(2026, 11, 23, tzinfo=UTC)
 
@@ -13,17 +15,19 @@ def ago(days: float) -> datetime:
 
 def copy(
     key: str, taken: float, hashed: float | None, verified: float | None, store: int = 1
-) -> Proven:
-    return Proven(
+) -> Copy:
+    return Copy(
         key,
         store,
         ago(taken),
-        None if hashed is None else ago(hashed),
-        None if verified is None else ago(verified),
+        frozenset({"vda"}),
+        off_host=True,
+        hashed_at=None if hashed is None else ago(hashed),
+        verified_at=None if verified is None else ago(verified),
     )
 
 
-def asked(*copies: Proven) -> list[tuple[str, int]]:
+def asked(*copies: Copy) -> list[tuple[str, int]]:
     return [(each.key, each.level) for each in due(copies, 7, NOW)]
 
 

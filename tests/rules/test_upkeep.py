@@ -1,10 +1,10 @@
-"""Which copies are read back or booted next."""
+"""Which copies are booted next."""
 
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from backups.rules.upkeep import Copy, to_rehearse, to_verify
+from backups.rules.upkeep import Copy, to_rehearse
 
 NOW = datetime(2026, 11, 23, 3, 0, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -26,26 +26,10 @@ def copy(
         NOW - age * DAY,
         frozenset(targets.split()),
         off_host,
+        None,
         None if read is None else NOW - read * DAY,
         None if booted is None else NOW - booted * DAY,
     )
-
-
-def test_never_read_ones_come_first_the_newest_of_them_before_the_others() -> None:
-    copies = [
-        copy("old proof", 30, read=20),
-        copy("older proof", 40, read=25),
-        copy("fresh proof", 50, read=2),
-        copy("never", 9),
-        copy("newest", 1),
-    ]
-    keys = [each.key for each in to_verify(copies, 7, NOW)]
-    assert keys == ["newest", "never", "older proof", "old proof"]
-
-
-def test_a_proof_counts_until_its_days_are_over() -> None:
-    assert to_verify([copy("a", 8, read=7)], 7, NOW)
-    assert not to_verify([copy("a", 8, read=6)], 7, NOW)
 
 
 @pytest.mark.parametrize(

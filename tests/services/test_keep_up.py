@@ -33,7 +33,7 @@ class Shop:
         )
 
     def copy(self, store: Store, age: int, **fields: Any) -> Generation:
-        taken = {"taken_at": NOW - age * DAY, **fields}
+        taken = {"taken_at": NOW - age * DAY, "hashed_at": NOW, **fields}
         return factory.make_generation(self.home, store, timedelta(), "vda", **taken)
 
     def turn(self, now: datetime = NOW) -> list[tuple[str, str]]:
@@ -57,6 +57,21 @@ def test_the_newest_copy_of_each_store_is_read_first(shop: Shop) -> None:
     job = Job.objects.filter(kind="verify").first()
     assert job is not None
     assert (job.parameters["level"], job.asked_by) == (2, "policy p")
+
+
+def test_files_are_hashed_soon_and_only_the_newest_is_read(shop: Shop) -> None:
+    shop.copy(shop.far, 9, hashed_at=None)
+    new = shop.copy(shop.far, 1, hashed_at=None)
+    levels = []
+    for hour in range(0, 10, 2):
+        for job in keep_up(NOW + timedelta(hours=hour)):
+            ledger.finish(job.pk, State.DONE, "It is whole.")
+            Job.objects.filter(pk=job.pk).update(created_at=NOW + timedelta(hours=hour))
+            levels.append((job.parameters["generation"] == new.key, job.parameters["level"]))
+            done = {1: "hashed_at", 2: "verified_at"}[job.parameters["level"]]
+            rows = Generation.objects.filter(key=job.parameters["generation"])
+            rows.update(**{done: NOW, "rehearsed_at": NOW})
+    assert levels == [(True, 2), (True, 1), (False, 1)]
 
 
 def test_what_was_read_elsewhere_is_booted(shop: Shop) -> None:
