@@ -2,7 +2,7 @@
 
 from django.urls import URLPattern, path
 
-from backups import api, api_policies, api_safety
+from backups import api, api_policies, api_rehearsals, api_safety
 from labpanel.api import by_method
 
 urlpatterns: list[URLPattern] = [
@@ -14,6 +14,10 @@ urlpatterns: list[URLPattern] = [
     path("generations/<str:key>", api.read_generation),
     path("generations/<str:key>/verify", api.create_verification),
     path("generations/<str:key>/restore", api.create_restore),
+    path(
+        "generations/<str:key>/rehearsals",
+        by_method(GET=api_rehearsals.read_rehearsals, POST=api_rehearsals.create_rehearsal),
+    ),
     path("backups", api.create_backup),
     path(
         "policies",

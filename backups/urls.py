@@ -8,6 +8,7 @@ from backups.views import (
     exclusions,
     generations,
     policies,
+    rehearsals,
     stores,
     time_line,
 )
@@ -21,6 +22,9 @@ urlpatterns = [
     path("generations/<str:key>/", generations.generation, name="generation"),
     path("generations/<str:key>/verify/", generations.verify, name="generation-verify"),
     path("generations/<str:key>/restore/", generations.restore, name="generation-restore"),
+    path("generations/<str:key>/rehearse/", rehearsals.rehearse, name="generation-rehearse"),
+    path("rehearsals/<int:pk>/screen.png", rehearsals.screen, name="rehearsal-screen"),
+    path("rehearsals/<int:pk>/small.png", rehearsals.thumbnail, name="rehearsal-thumbnail"),
     path("policies/", policies.policies, name="policies"),
     path("policies/story/", policies.story, name="policy-story"),
     path("policies/new/", policies.new, name="policy-new"),

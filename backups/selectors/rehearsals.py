@@ -7,6 +7,15 @@ from typing import Any
 from django.db.models import BooleanField, ExpressionWrapper, Q, QuerySet
 
 from backups.models import Generation, Rehearsal
+from hosts.models import Host
+
+
+@dataclass(frozen=True, slots=True)
+class Rehearsing:
+    """What a generation's page shows: the newest rehearsal, and the hosts for another one."""
+
+    latest: "Shown | None"
+    hosts: list[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +46,11 @@ class Shown:
             "ended_at": self.ended_at.isoformat(),
             "screen": f"/rehearsals/{self.pk}/screen.png" if self.pictured else None,
         }
+
+
+def rehearsing_of(generation: Generation) -> Rehearsing:
+    """Two queries."""
+    return Rehearsing(latest_of(generation), list(Host.objects.values_list("name", flat=True)))
 
 
 def latest_of(generation: Generation) -> Shown | None:

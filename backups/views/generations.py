@@ -7,6 +7,7 @@ from django.shortcuts import get_object_or_404, render
 from django.views.decorators.http import require_POST, require_safe
 
 from backups.models import Generation
+from backups.selectors.rehearsals import rehearsing_of
 from backups.services.restore import ask_for_restore
 from backups.services.verify import ask_for_verify
 from hosts.models import Host
@@ -32,6 +33,7 @@ def generation(request: HttpRequest, key: str) -> HttpResponse:
         "disks": list(found.disks.all()),
         "proof": proof(found),
         "active": about.first(),
+        "rehearsing": rehearsing_of(found),
         "hosts": list(Host.objects.all()),
     }
     return render(request, "backups/generation.html", context)
