@@ -32,5 +32,5 @@ urlpatterns = [
     path("policies/<int:pk>/delete/", policies.delete, name="policy-delete"),
     path("stores/", stores.stores, name="stores"),
     path("stores/add/", stores.add, name="store-add"),
-    path("stores/<slug:name>/", stores.store, name="store"),
+    path("stores/<slug:store>/", stores.show, name="store"),
 ]

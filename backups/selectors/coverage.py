@@ -130,14 +130,16 @@ class _Found:
 
 def _kept(uuids: set[uuid.UUID], *, narrow: bool) -> dict[Place, list[Held]]:
     """Generations of each (VM, target): of those alike in all that a verdict asks (image, store,
-    state, gaps, read back or not) the newest only, the one read back last and the one booted
-    last. A year of nightly backups would be read for one line otherwise."""
+    state, gaps, read back or not) the newest only, and the few that were ever booted. A year of
+    nightly backups would be read for one line otherwise. Of those that were read back the newest
+    speaks alone: was it read back long ago and an older one lately, the verdict is stricter."""
     wanted = GenerationDisk.objects.exclude(generation__state=Generation.State.MISSING)
     if narrow:
         wanted = wanted.filter(generation__vm_uuid__in=uuids)
-    places = {f"by_{name}": _place(name) for name in ("taken_at", "verified_at", "rehearsed_at")}
-    first = Q(by_taken_at=1) | Q(by_verified_at=1) | Q(by_rehearsed_at=1)
-    newest = wanted.annotate(**_FLAGS).annotate(**places).filter(first).order_by().values("pk")
+    order = F("generation__taken_at").desc()
+    place = Window(RowNumber(), partition_by=[F(alike) for alike in _ALIKE], order_by=order)
+    first = Q(place=1) | Q(generation__rehearsed_at__isnull=False)
+    newest = wanted.annotate(**_FLAGS).annotate(place=place).filter(first).order_by().values("pk")
     read = GenerationDisk.objects.filter(pk__in=newest).order_by()
     found: dict[Place, list[Held]] = defaultdict(list)
     for disk in read.select_related("generation__store__host").defer("generation__manifest"):
@@ -152,12 +154,6 @@ _FLAGS = {
 }
 _GENERATION = ("vm_uuid", "source_host", "store", "state")
 _ALIKE = ("target", "source", "whole", "read", *(f"generation__{name}" for name in _GENERATION))
-
-
-def _place(name: str) -> Window:
-    """1 for the disk whose generation is the last of those alike by one of its times."""
-    order = F(f"generation__{name}").desc(nulls_last=True)
-    return Window(RowNumber(), partition_by=[F(alike) for alike in _ALIKE], order_by=order)
 
 
 def _deep(uuids: set[uuid.UUID], *, narrow: bool) -> dict[Place, GenerationDisk]:

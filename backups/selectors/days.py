@@ -30,7 +30,7 @@ class _Read:
 
 
 def days_of(rows: Iterable[CoverageRow], now: datetime) -> dict[Place, list[Day]]:
-    """A strip for each row, by (VM's UUID, target); three queries."""
+    """A strip for each row, by (VM's UUID, target); four queries."""
     today = timezone.localdate(now)
     begin = timezone.make_aware(datetime.combine(today - timedelta(days=SHOWN - 1), time()))
     read = _Read()
@@ -41,13 +41,19 @@ def days_of(rows: Iterable[CoverageRow], now: datetime) -> dict[Place, list[Day]
 
 
 def _read_generations(read: _Read, begin: datetime) -> None:
-    found = GenerationDisk.objects.filter(generation__taken_at__gte=begin).order_by()
-    fields = ("generation__vm_uuid", "target", "generation__taken_at", "generation__state")
-    for uuid, target, taken_at, state in found.values_list(*fields):
-        day = timezone.localdate(taken_at)
+    """Generations and their disks apart: a year of them has each time and UUID read once."""
+    taken = Generation.objects.filter(taken_at__gte=begin).order_by()
+    whose = {
+        pk: (uuid, timezone.localdate(taken_at), state == Generation.State.DAMAGED)
+        for pk, uuid, taken_at, state in taken.values_list("pk", "vm_uuid", "taken_at", "state")
+    }
+    for uuid, day, _ in whose.values():
         read.kept[uuid].add(day)
-        whole = state != Generation.State.DAMAGED
-        (read.copied if whole else read.damaged)[(uuid, target)].add(day)
+    disks = GenerationDisk.objects.filter(generation__taken_at__gte=begin).order_by()
+    for pk, target in disks.values_list("generation", "target"):
+        if pk in whose:  # one of this very moment may be missing in the first answer
+            uuid, day, damaged = whose[pk]
+            (read.damaged if damaged else read.copied)[(uuid, target)].add(day)
 
 
 def _read_jobs(read: _Read, begin: datetime) -> None:

@@ -19,7 +19,7 @@ from labpanel.lib.units import count, size
 
 # A line through more than a quarter of a year would hide what changed last month.
 GROWTH_DAYS = 90
-SHOWN = 200
+SHOWN = 60
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,8 +22,8 @@ def stores(request: HttpRequest) -> HttpResponse:
 
 
 @require_safe
-def store(request: HttpRequest, name: str) -> HttpResponse:
-    found = get_object_or_404(Store.objects.select_related("host"), name=name)
+def show(request: HttpRequest, store: str) -> HttpResponse:
+    found = get_object_or_404(Store.objects.select_related("host"), name=store)
     page = store_page(found, timezone.now())
     return render(request, "backups/store.html", {"page": page})
 

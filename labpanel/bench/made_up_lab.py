@@ -5,13 +5,24 @@ from datetime import datetime, timedelta
 
 from django.utils import timezone
 
-from backups.models import Generation, GenerationDisk, Store
+from backups.models import (
+    Exclusion,
+    Generation,
+    GenerationDisk,
+    Hold,
+    Policy,
+    PolicyRun,
+    Rehearsal,
+    Store,
+    StoreReading,
+)
 from hosts.models import VM, FileSystem, Finding, Host, PhysicalDisk, Reading, Subject, VirtualDisk
 from labpanel.jobs.models import Job, JobLine
 from labpanel.jobs.states import State
 
 HOSTS, VMS = 5, 30
 GIB = 2**30
+STORE = "far"
 DAYS_OF_GENERATIONS, JOBS, LINES = 30, 400, 20
 XML = "<domain type='kvm' id='7'><devices><interface type='bridge'><mac address='{mac}'/>\
 <target dev='{device}'/></interface></devices>{filler}</domain>"
@@ -21,11 +32,14 @@ def make() -> None:
     now = timezone.now()
     hosts = [_host(number, now) for number in range(HOSTS)]
     store = Store.objects.create(
-        name="far", host=hosts[-1], path="/srv/store", store_id=uuid.uuid4(), looked_at=now
-    )
+        name=STORE, host=hosts[-1], path="/srv/store", store_id=uuid.uuid4(), looked_at=now,
+        size_bytes=900 * GIB, available_bytes=300 * GIB,
+    )  # fmt: skip
+    policy = _policy(store, now)
     for number in range(VMS):
         vm = _vm(number, hosts[number % HOSTS], now)
         _generations(vm, store, now)
+        _kept_up(vm, store, policy, now)
     _findings(hosts, now)
     _jobs(now)
 
@@ -110,6 +124,45 @@ def _generations(vm: VM, store: Store, now: datetime) -> None:
         for generation in made
         for disk in disks
     )  # fmt: skip
+
+
+def _policy(store: Store, now: datetime) -> Policy:
+    """Nightly to one store, whose room was noted for a quarter of a year."""
+    StoreReading.objects.bulk_create(
+        StoreReading(
+            store=store, day=(now - timedelta(days=day)).date(), size_bytes=900 * GIB,
+            available_bytes=(300 + day) * GIB, kept_bytes=(500 - day) * GIB,
+        )
+        for day in range(90)
+    )  # fmt: skip
+    return Policy.objects.create(
+        name="nightly", is_default=True, cron="0 2 * * *", places=["far"], keep_daily=7
+    )
+
+
+def _kept_up(vm: VM, store: Store, policy: Policy, now: datetime) -> None:
+    """What a month of its policy leaves: runs, one that failed, one rehearsal, a hold, an
+    exclusion."""
+    job = Job.objects.create(
+        kind="backup", title=f"Back up {vm.name} to far", subject=f"vm:{vm.uuid}",
+        state=State.FAILED, sentence="far is full.", started_at=now, ended_at=now,
+    )  # fmt: skip
+    PolicyRun.objects.bulk_create(
+        PolicyRun(
+            policy=policy, vm=vm, store=store, due_at=now - timedelta(days=day),
+            job=job if day % 9 else None,
+        )
+        for day in range(DAYS_OF_GENERATIONS)
+    )  # fmt: skip
+    newest = Generation.objects.filter(vm=vm).latest("taken_at")
+    Rehearsal.objects.create(
+        generation=newest, host=store.host, began_at=now, ended_at=now, passed=True,
+        sentence="It booted.", screenshot=b"x" * 60_000, thumbnail=b"x" * 4000,
+    )  # fmt: skip
+    Generation.objects.filter(pk=newest.pk).update(rehearsed_at=now)
+    if vm.name.startswith("vm 1"):
+        Hold.objects.create(vm=vm, reason="Its drive is failing.", by="olga")
+        Exclusion.objects.create(vm=vm, target="vda", reason="swap", by="olga")
 
 
 def _findings(hosts: list[Host], now: datetime) -> None:

@@ -114,6 +114,7 @@ def addresses() -> list[str]:
     known: dict[str, Any] = {
         "uuid": vm.uuid,
         "name": host.name,
+        "store": made_up_lab.STORE,
         "key": Generation.objects.filter(vm=vm).first(),
         "pk": Job.objects.latest("pk").pk,
     }

@@ -35,7 +35,7 @@ def generation(disk: VirtualDisk, where: Store, hours: int, chance: random.Rando
         state=chance.choice(list(Generation.State)),
         damage=f"block {hours}",
         manifest={},
-        verified_at=chance.choice([None, NOW, NOW - timedelta(days=30)]),
+        verified_at=chance.choice([None, NOW]),
         rehearsed_at=chance.choice([None, NOW, NOW - timedelta(days=90)]),
     )
     GenerationDisk.objects.create(
@@ -97,3 +97,14 @@ def test_rot_in_one_disk_spoils_that_disk_alone() -> None:
     whole = Fault(LOOK, made.key, "manifest.json", GONE)
     Generation.objects.update(faults=[whole.as_json()])
     assert {row.verdict for row in coverage.coverage(timezone.now())} == {"broken"}
+
+
+@pytest.mark.django_db
+def test_of_copies_that_were_read_back_the_newest_speaks() -> None:
+    home = factory.make_vm(factory.make_host("alpha"), "home", disks=1)
+    far = factory.make_store(factory.make_host("beta"))
+    long_ago = timezone.now() - timedelta(days=30)
+    factory.make_generation(home, far, timedelta(days=1), "vda", verified_at=long_ago)
+    factory.make_generation(home, far, timedelta(days=2), "vda", verified_at=timezone.now())
+    (row,) = coverage.coverage(timezone.now())
+    assert row.verdict == "unverified"

@@ -9,7 +9,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from backups.rules.coverage import spelled
-from backups.rules.days import Day
+from backups.rules.days import DAMAGED, FAILED, MISSED, QUIET, WORKED, Day
 from backups.selectors.time_line import WAYS
 from labpanel.lib import durations, units
 
@@ -116,11 +116,25 @@ def spark(path: str, label: str) -> dict[str, str]:
     return {"path": path, "label": label}
 
 
+# The bar of a day: its shape, drawn from the left edge of its place.
+_BARS = {
+    WORKED: "v20h8v-20z",
+    DAMAGED: "h8v20h-8zm2.5 2.5v15h3v-15z",
+    FAILED: "m0 11h8v9h-8z",
+    MISSED: "m0 11h8v9h-8zm2.5 2.5v4h3v-4z",
+    QUIET: "m0 17h8v3h-8z",
+}
+
+
 @register.inclusion_tag("parts/strip.html")
 def strip(days: Sequence[Day], label: str) -> dict[str, object]:
     """One bar a day, its height and colour by what became of that day."""
-    cells = [{"x": place * 10, "state": day.state} for place, day in enumerate(days)]
-    return {"cells": cells, "width": 10 * len(cells) - 2, "label": label}
+    paths = dict.fromkeys(_BARS, "")
+    for place, day in enumerate(days):
+        if day.state in _BARS:
+            paths[day.state] += f"M{place * 10} 0{_BARS[day.state]}"
+    drawn = {state: path for state, path in paths.items() if path}
+    return {"paths": drawn, "width": 10 * len(days) - 2, "label": label}
 
 
 @register.simple_tag
