@@ -17,6 +17,8 @@ class Tools(Protocol):
     @property
     def qemu_nbd(self) -> bool: ...
     @property
+    def virsh(self) -> bool: ...
+    @property
     def smartctl(self) -> bool: ...
     @property
     def nbd(self) -> bool: ...
@@ -35,6 +37,7 @@ def missing(tools: Tools) -> list[dict[str, str]]:
             "backups and moves read and write images with them",
             "qemu-utils",
         ),
+        (tools.virsh, "virsh", "it guards a VM while it is backed up", "libvirt-clients"),
         (tools.nbd, "Python's nbd module", "backups read disks through it", "python3-libnbd"),
         (tools.smartctl, "smartctl", "it reads the drives' health", "smartmontools"),
     )

@@ -60,6 +60,7 @@ class Tools:
     libvirt_allowed: bool
     qemu_img: bool
     qemu_nbd: bool
+    virsh: bool
     smartctl: bool
     nbd: bool
     user: str
@@ -148,6 +149,7 @@ def _tools(said: dict[str, Any]) -> Tools:
         libvirt_allowed=said["libvirt_allowed"],
         qemu_img=bool(said["qemu-img"]),
         qemu_nbd=bool(said["qemu-nbd"]),
+        virsh=bool(said["virsh"]),
         smartctl=bool(said["smartctl"]),
         nbd=said["nbd"],
         user=said["user"],

@@ -64,6 +64,7 @@ def tools(**changes: Any) -> dict[str, Any]:
         "libvirt_allowed": True,
         "qemu-img": "/usr/bin/qemu-img",
         "qemu-nbd": "/usr/bin/qemu-nbd",
+        "virsh": "/usr/bin/virsh",
         "smartctl": "/usr/sbin/smartctl",
         "nbd": True,
         "user": "root",

@@ -8,6 +8,7 @@ panel falls silent (wire.py), and its last act is to thaw the guest and end the 
 
 import html
 import os
+import shutil
 import subprocess
 import threading
 import time
@@ -15,7 +16,7 @@ from collections.abc import Callable
 from typing import Any
 
 from labpanel.adapters.scripts import source
-from labpanel.adapters.scripts.wire import die_with_parent, on_leaving, serve
+from labpanel.adapters.scripts.wire import Problem, die_with_parent, on_leaving, serve
 
 LOOK_SECONDS = 0.1
 VIRSH_SECONDS = 20
@@ -28,6 +29,12 @@ def begin(
 ) -> None:
     """Guard from now on. The backup is ours if its description holds `mark`. It is ended when the
     `files` take more than `limit_bytes` or less than `floor_bytes` are free in `place`."""
+    if shutil.which("virsh") is None:
+        raise Problem(
+            "missing-tool",
+            "virsh is not installed on the VM's host, and without it nothing ends a backup "
+            "before it harms the VM: apt install libvirt-clients.",
+        )
     _state.update(
         on=True,
         frozen=True,

@@ -32,7 +32,7 @@ LEFT_OUT = {"squashfs", "iso9660", "udf", "erofs"}
 FUSE_KEPT = {"fuse.glusterfs", "fuse.mergerfs", "fuse.sshfs", "fuse.ceph", "fuseblk"}
 SOCKETS = ("/run/libvirt/libvirt-sock", "/run/libvirt/virtqemud-sock")
 DAEMONS = ("libvirtd", "virtqemud")
-PROGRAMS = ("qemu-img", "qemu-nbd", "smartctl")
+PROGRAMS = ("qemu-img", "qemu-nbd", "smartctl", "virsh")
 SBIN = "/usr/local/sbin:/usr/sbin:/sbin"
 
 
