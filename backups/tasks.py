@@ -8,6 +8,7 @@ from backups.services.back_up import back_up as do_back_up
 from backups.services.mend import mend as do_mend
 from backups.services.make_way import make_way_for_snapshots as do_make_way
 from backups.services.policy_turn import policy_turn
+from backups.services.prune import prune as do_prune
 from backups.services.rehearse import rehearse as do_rehearse
 from backups.services.restore import restore as do_restore
 from backups.services.verify import verify as do_verify
@@ -36,6 +37,11 @@ def mend(job_id: int) -> None:
 def rehearse(job_id: int) -> None:
     work.perform(job_id, do_rehearse)
     _look_for_more()
+
+
+@app.task(name="backups.tasks.prune")
+def prune(job_id: int) -> None:
+    work.perform(job_id, do_prune)
 
 
 @app.task(name="backups.tasks.restore")

@@ -156,36 +156,31 @@ def _last_good(here: Sequence[Copy]) -> list[tuple[str, str]]:
 
 
 def _waiting(here: Sequence[Copy], keep: Keep) -> list[tuple[str, str]]:
-    """Damaged ones that the policy's last ones have not replaced yet: they may still be mended."""
+    """Those not whole that the policy's last ones have not replaced yet: they may be mended."""
     found, newer = [], 0
     for copy in here:
         newer += copy.whole
         if not copy.whole and newer < keep.last:
             newer_ones = count(keep.last, "whole copy is", "whole copies are")
-            found.append((copy.key, f"damaged, so it counts for nothing until {newer_ones} newer"))
+            found.append(
+                (copy.key, f"not whole, so it counts for nothing until {newer_ones} newer")
+            )
     return found
 
 
-def _carrying(here: Sequence[Copy], kept: Mapping[str, object]) -> list[tuple[str, str]]:
-    """Those under a kept disk that is damaged: its content cannot be proven to survive a merge."""
-    by_key = {copy.key: copy for copy in here}
-    found: dict[str, str] = {}
+def _carrying(here: Sequence[Copy], kept: Collection[str]) -> list[tuple[str, str]]:
+    """Those right under a kept disk that is not whole: a merge could not be proven to keep what is
+    left of it. Below the next one that stays anything may be merged."""
+    parents = {(copy.key, target): key for copy in here for target, key in copy.parents.items()}
+    present, stay = {copy.key for copy in here}, set(kept)
+    found = []
     for copy in here:
-        for target in copy.bad if copy.key in kept else ():
-            for key in _below(copy, target, by_key):
-                if key not in kept:
-                    reason = f"{target} of {copy.key} builds on it, and is damaged"
-                    found.setdefault(key, reason)
-    return list(found.items())
-
-
-def _below(copy: Copy, target: str, by_key: Mapping[str, Copy]) -> list[str]:
-    """The keys that a disk's image backs on, nearest first."""
-    found: list[str] = []
-    parent = copy.parents.get(target, "")
-    while parent in by_key and parent not in found:
-        found.append(parent)
-        parent = by_key[parent].parents.get(target, "")
+        for target in sorted(copy.bad) if copy.key in stay else ():
+            key = copy.parents.get(target, "")
+            while key in present - stay:
+                found.append((key, f"{target} of {copy.key} builds on it, and is not whole"))
+                stay.add(key)
+                key = parents.get((key, target), "")
     return found
 
 
@@ -210,7 +205,7 @@ def _unlike(reasons: Sequence[str]) -> list[str]:
 def _why_dropped(copy: Copy, keep: Keep) -> str:
     last = "the last copy" if keep.last == 1 else f"the last {keep.last} copies"
     if copy.bad:
-        return f"{listed(sorted(copy.bad))} of it is damaged, and it is older than {last}"
+        return f"{listed(sorted(copy.bad))} of it is not whole, and it is older than {last}"
     numbers: tuple[tuple[int, str], ...] = (
         (keep.daily, "daily"),
         (keep.weekly, "weekly"),

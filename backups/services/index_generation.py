@@ -7,6 +7,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from backups.models import Generation, GenerationDisk, Store
+from backups.services.forget_pruned import take_manifest
 from backups.rules.faults import LOOK, Fault, Seen
 from backups.services.outcome import spelled
 from backups.services.record_faults import record_faults
@@ -32,6 +33,8 @@ def index_generation(store: Store, manifest: dict[str, Any], damage: str = "") -
     )
     if fresh:
         GenerationDisk.objects.bulk_create(_disk(generation, disk) for disk in manifest["disks"])
+    else:
+        take_manifest(generation, manifest)
     _mark(generation, damage or lacking(manifest))
     return generation
 

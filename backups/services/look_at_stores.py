@@ -8,6 +8,7 @@ from django.utils import timezone
 
 from backups.models import Generation, Store
 from backups.selectors.drives import file_system_of, keys_below
+from backups.services.forget_pruned import forget_pruned
 from backups.services.identity import panel_id
 from backups.services.index_generation import index_generation, looked
 from backups.services.note_store_reading import note_store_reading
@@ -49,6 +50,7 @@ def look_at(store: Store) -> None:
         available_bytes=seen["available_bytes"],
         drives=_drives(store, seen["path"]),
     )
+    forget_pruned(store, seen["pruned"])
     take_in(store, seen["generations"])
     note_store_reading(store, seen["size_bytes"], seen["available_bytes"])
 

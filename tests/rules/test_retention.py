@@ -78,12 +78,14 @@ def test_a_week_at_the_turn_of_the_year_is_one() -> None:
 def test_a_damaged_copy_takes_nobodys_place() -> None:
     copies = [copy(0, 0, bad="vda"), *(copy(n, n) for n in range(1, 5))]
     found = fates(copies)
-    assert found["g0"] == ("kept: damaged, so it counts for nothing until 3 whole copies are newer")
+    assert found["g0"] == (
+        "kept: not whole, so it counts for nothing until 3 whole copies are newer"
+    )
     assert [found[f"g{n}"][:4] for n in range(1, 5)] == ["kept", "kept", "kept", "drop"]
     later = [copy(9, -3), copy(8, -2), copy(7, -1), *copies]
     assert (
         fates(later)["g0"]
-        == "dropped: vda of it is damaged, and it is older than the last 3 copies"
+        == "dropped: vda of it is not whole, and it is older than the last 3 copies"
     )
 
 
@@ -137,7 +139,7 @@ def test_nothing_is_merged_into_a_damaged_disk() -> None:
         *copies[3:],
     ]
     found = fates(protected, keep)
-    assert found["g3"] == "kept: vda of g2 builds on it, and is damaged"
+    assert found["g3"] == "kept: vda of g2 builds on it, and is not whole"
     assert found["g4"].startswith("dropped")
 
 

@@ -57,6 +57,7 @@ class Keeping:
             "available_bytes": 60,
             "generations": self.generations,
             "partials": self.partials,
+            "pruned": [],
         }
 
     def drop(self, vm_uuid: str, key: str) -> bool:
