@@ -53,7 +53,8 @@ class Limits:
 class Kept:
     """One generation that holds the disk. `off_host` is False also when its store lies on a
     physical disk below the virtual disk itself; `same_drive` says which it is. `damage` is empty
-    for a whole one; `unreadable` are [first byte, byte after] that its source could not read."""
+    for a whole one; `unreadable` are [first byte, byte after] that its source could not read.
+    `failed_at` is when it was last booted, if that went wrong, and `failure` what was seen then."""
 
     generation: str
     store: str
@@ -64,6 +65,8 @@ class Kept:
     verified_at: datetime | None = None
     rehearsed_at: datetime | None = None
     unreadable: tuple[tuple[int, int], ...] = ()
+    failed_at: datetime | None = None
+    failure: str = ""
 
     @property
     def wrong(self) -> str:
@@ -120,6 +123,7 @@ def judge(
         or _stale(away[0], now, limits)
         or _doubted(away[0], newest_first, missed)
         or (Covered("unknown", unknown, away[0]) if unknown else None)
+        or _did_not_boot(away, now)
         or _proven(away, now, limits)
     )
 
@@ -191,6 +195,22 @@ def _doubted(good: Kept, newest_first: Sequence[Kept], missed: Ranges) -> Covere
         f"The newest copy in {wrong[0].store} {wrong[0].wrong}; a whole one is in {good.store}."
     )
     return Covered("broken", reason, good, mild=True)
+
+
+def _did_not_boot(away: Sequence[Kept], now: datetime) -> Covered | None:
+    """The last time that a copy was booted it failed: until one passes, that is what is known."""
+    failed = max((one for one in away if one.failed_at), key=_failed, default=None)
+    if failed is None:
+        return None
+    if any(one.rehearsed_at and one.rehearsed_at > _failed(failed) for one in away):
+        return None
+    reason = f"The copy of {ago(failed.taken_at, now)} was booted {ago(failed.failed_at, now)}, "
+    return Covered("broken", f"{reason}and that failed: {failed.failure}", failed)
+
+
+def _failed(one: Kept) -> datetime:
+    assert one.failed_at is not None
+    return one.failed_at
 
 
 def _proven(away: Sequence[Kept], now: datetime, limits: Limits) -> Covered:

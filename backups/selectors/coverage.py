@@ -2,15 +2,19 @@
 
 import uuid
 from collections import defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any
 
 from django.db.models import (
     BooleanField,
     Case,
+    Exists,
     ExpressionWrapper,
     F,
+    OuterRef,
     Prefetch,
     Q,
     When,
@@ -18,7 +22,7 @@ from django.db.models import (
 )
 from django.db.models.functions import RowNumber
 
-from backups.models import Exclusion, Generation, GenerationDisk, Store
+from backups.models import Exclusion, Generation, GenerationDisk, Rehearsal, Store
 from backups.rules.coverage import LEVEL_ORDER, ORDER, Covered, Kept, Limits, judge
 from backups.rules.faults import from_json, text
 from backups.selectors.drives import keys_below
@@ -77,11 +81,12 @@ def coverage(now: datetime, vm: VM | None = None, host: Host | None = None) -> l
     disks = _disks(vm, host)
     uuids, narrow = {disk.vm.uuid for disk in disks}, vm is not None or host is not None
     kept, deep = _kept(uuids, narrow=narrow), _deep(uuids, narrow=narrow)
+    failures = _failures(narrow=uuids if narrow else None)
     limits = limits_of({disk.vm for disk in disks})
     rows = []
     for disk in disks:
         place = (disk.vm.uuid, disk.target)
-        found = _Found(kept[place], deep.get(place), limits[disk.vm.pk])
+        found = _Found(kept[place], deep.get(place), limits[disk.vm.pk], failures)
         rows.append(_row(disk, found, now))
     return sorted(rows, key=_worst_first)
 
@@ -126,6 +131,7 @@ class _Found:
     held: list[Held]
     deep: GenerationDisk | None
     limits: Limits
+    failures: Mapping[int, Rehearsal]
 
 
 def _kept(uuids: set[uuid.UUID], *, narrow: bool) -> dict[Place, list[Held]]:
@@ -138,7 +144,8 @@ def _kept(uuids: set[uuid.UUID], *, narrow: bool) -> dict[Place, list[Held]]:
         wanted = wanted.filter(generation__vm_uuid__in=uuids)
     order = F("generation__taken_at").desc()
     place = Window(RowNumber(), partition_by=[F(alike) for alike in _ALIKE], order_by=order)
-    first = Q(place=1) | Q(generation__rehearsed_at__isnull=False)
+    tried = Exists(Rehearsal.objects.filter(generation=OuterRef("generation")))
+    first = Q(place=1) | Q(generation__rehearsed_at__isnull=False) | Q(tried)
     newest = wanted.annotate(**_FLAGS).annotate(place=place).filter(first).order_by().values("pk")
     read = GenerationDisk.objects.filter(pk__in=newest).order_by()
     found: dict[Place, list[Held]] = defaultdict(list)
@@ -154,6 +161,20 @@ _FLAGS = {
 }
 _GENERATION = ("vm_uuid", "source_host", "store", "state")
 _ALIKE = ("target", "source", "whole", "read", *(f"generation__{name}" for name in _GENERATION))
+
+
+def _failures(*, narrow: set[uuid.UUID] | None) -> dict[int, Rehearsal]:
+    """Of each generation the last boot, where something in it was found to be wrong. One that
+    could not be judged proves nothing, in either direction."""
+    wanted = Rehearsal.objects.order_by("began_at").defer("screenshot", "thumbnail")
+    if narrow is not None:
+        wanted = wanted.filter(generation__vm_uuid__in=narrow)
+    last = {each.generation_id: each for each in wanted}
+    return {pk: each for pk, each in last.items() if _went_wrong(each)}
+
+
+def _went_wrong(rehearsal: Rehearsal) -> bool:
+    return not rehearsal.passed and any(check["passed"] is False for check in rehearsal.checks)
 
 
 def _deep(uuids: set[uuid.UUID], *, narrow: bool) -> dict[Place, GenerationDisk]:
@@ -197,7 +218,11 @@ def _verdict(
     unknown = "" if seen.state == "up" else f"{host.name} does not answer: {seen.reason}"
     deep = found.deep if found.deep and _same_disk(disk, found.deep) else None
     return judge(
-        [_one(disk, generation, old) for generation, old in found.held if _same_disk(disk, old)],
+        [
+            _one(disk, each, old, found.failures)
+            for each, old in found.held
+            if _same_disk(disk, old)
+        ],
         now=now,
         limits=found.limits,
         excluded=_excluded(exclusion, now),
@@ -215,9 +240,15 @@ def _same_disk(disk: VirtualDisk, old: GenerationDisk) -> bool:
     return moved and disk.first_seen_at <= old.generation.taken_at
 
 
-def _one(disk: VirtualDisk, generation: Generation, old: GenerationDisk) -> Kept:
+def _one(
+    disk: VirtualDisk,
+    generation: Generation,
+    old: GenerationDisk,
+    failures: Mapping[int, Rehearsal] = MappingProxyType({}),
+) -> Kept:
     store = generation.store
     same_drive = _same_drive(disk, store)
+    failed = failures.get(generation.pk)
     return Kept(
         generation=generation.key,
         store=store.name,
@@ -228,6 +259,8 @@ def _one(disk: VirtualDisk, generation: Generation, old: GenerationDisk) -> Kept
         verified_at=generation.verified_at,
         rehearsed_at=generation.rehearsed_at,
         unreadable=tuple((first, after) for first, after in old.unreadable),
+        failed_at=failed.ended_at if failed else None,
+        failure=failed.sentence if failed else "",
     )
 
 

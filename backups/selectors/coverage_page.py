@@ -8,6 +8,7 @@ from backups.rules.days import Day, troubles, words
 from backups.selectors.coverage import CoverageRow, coverage, summary
 from backups.selectors.days import days_of
 from backups.selectors.policies import Policies
+from backups.selectors.rehearsals import Shown, shown, without_pictures
 from backups.selectors.stores import StoreRow, store_list
 
 
@@ -19,7 +20,7 @@ class Line:
     days: list[Day]
     words: str
     troubles: list[Day]
-    booted: Rehearsal | None
+    booted: Shown | None
     hold: Hold | None
 
     @property
@@ -60,14 +61,11 @@ def coverage_page(now: datetime) -> CoveragePage:
     )
 
 
-def _booted(rows: list[CoverageRow]) -> dict[str, Rehearsal]:
+def _booted(rows: list[CoverageRow]) -> dict[str, Shown]:
     """The last passed rehearsal of each generation that counts for a disk, by its key."""
     keys = {row.rehearsed.generation for row in rows if row.rehearsed}
     found = Rehearsal.objects.filter(generation__key__in=keys, passed=True).order_by("began_at")
-    read = found.select_related("generation", "host").defer(
-        "screenshot", "thumbnail", "checks", "generation__manifest"
-    )
-    return {each.generation.key: each for each in read}
+    return {each.generation.key: shown(each) for each in without_pictures(found)}
 
 
 def _protected() -> list[Generation]:

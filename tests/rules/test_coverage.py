@@ -1,5 +1,6 @@
 """The verdict on one virtual disk."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -108,6 +109,15 @@ def test_a_boot_of_an_older_copy_counts_within_its_window() -> None:
     older = kept(14 * DAY, rehearsed=13 * DAY)
     answer = judge([kept(rehearsed=None), older], now=NOW)
     assert (answer.verdict, answer.rehearsed) == ("covered", older)
+
+
+def test_a_boot_that_failed_stands_until_one_passes() -> None:
+    dead = replace(kept(rehearsed=None), failed_at=NOW - DAY, failure="vdb is missing.")
+    answer = judge([dead, kept(14 * DAY, rehearsed=13 * DAY)], now=NOW)
+    assert (answer.verdict, answer.level) == ("broken", "bad")
+    assert "was booted 24 h ago, and that failed: vdb is missing." in plain(answer.reason)
+    assert judge([dead, kept(2 * DAY)], now=NOW).verdict == "covered"
+    assert judge([dead], now=NOW, limits=UNBOOTED).verdict == "broken"
 
 
 def test_what_the_bitmap_missed_is_an_alarm_beside_a_good_copy() -> None:

@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from backups.models import Generation, GenerationDisk, Store
+from backups.models import Generation, GenerationDisk, Rehearsal, Store
 from backups.rules.coverage import judge
 from backups.rules.faults import CONTENT, GONE, LOOK, ROTTEN, Fault
 from backups.selectors import coverage
@@ -108,3 +108,25 @@ def test_of_copies_that_were_read_back_the_newest_speaks() -> None:
     factory.make_generation(home, far, timedelta(days=2), "vda", verified_at=timezone.now())
     (row,) = coverage.coverage(timezone.now())
     assert row.verdict == "unverified"
+
+
+@pytest.mark.django_db
+def test_a_failed_boot_is_not_forgotten_when_a_newer_copy_comes() -> None:
+    alpha, beta = factory.make_host("alpha"), factory.make_host("beta")
+    home = factory.make_vm(alpha, "home", disks=1)
+    far = factory.make_store(beta)
+    now = timezone.now()
+    older = factory.make_generation(home, far, timedelta(days=2), "vda", verified_at=now)
+    factory.make_rehearsal(older, beta, began_at=now - timedelta(days=1, minutes=2))
+    booted = factory.make_generation(home, far, timedelta(days=1), "vda", verified_at=now)
+    wrong = [{"what": "All disks are there", "passed": False, "seen": "vdb is missing"}]
+    failed = factory.make_rehearsal(booted, beta, passed=False, sentence="Gone.", checks=wrong)
+    factory.make_generation(home, far, timedelta(hours=1), "vda", verified_at=now)
+    Rehearsal.objects.exclude(pk=failed.pk).update(ended_at=now - timedelta(days=1))
+    Generation.objects.filter(pk=older.pk).update(rehearsed_at=now - timedelta(days=1))
+    (row,) = coverage.coverage(now)
+    assert row.verdict == "broken"
+    assert row.reason.endswith("and that failed: Gone.")
+    Rehearsal.objects.filter(pk=failed.pk).update(checks=[])
+    (row,) = coverage.coverage(now)
+    assert row.verdict == "covered"
