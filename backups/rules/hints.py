@@ -6,6 +6,7 @@ else can have written since that process closed it. In doubt everything is read:
 never a block.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -20,6 +21,7 @@ _OWNER_BACK_SECONDS = 10.0
 # A process begins within this of the line "starting up" (its start is known to a hundredth of a
 # second, the time of boot to a second).
 _BEGAN_SECONDS = 3.0
+_PROCESS = re.compile(r"[0-9a-f-]+:[0-9]{1,9}:[0-9]{1,18}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +45,7 @@ def kept_of(manifest: Mapping[str, Any], target: str) -> Kept | None:
             return Kept(
                 generation=manifest["generation"],
                 host=manifest["host"],
-                boot=manifest.get("boot", ""),
+                boot=_process_name(manifest.get("boot", "")),
                 checkpoint=manifest.get("checkpoint", ""),
                 source=disk["source"],
                 node=disk.get("node", ""),
@@ -51,6 +53,11 @@ def kept_of(manifest: Mapping[str, Any], target: str) -> Kept | None:
                 stamps=tuple(disk.get("stamps", ())),
             )
     return None
+
+
+def _process_name(text: object) -> str:
+    """ "<boot id>:<pid>:<start ticks>", or empty if it is anything else."""
+    return text if isinstance(text, str) and _PROCESS.fullmatch(text) else ""
 
 
 @dataclass(frozen=True, slots=True)

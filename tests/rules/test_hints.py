@@ -11,7 +11,7 @@ from labpanel.lib.hints import BITMAP, DEEP, FULL, READ, UNCHANGED
 from labpanel.lib.source_facts import ImageFacts, LastRun
 
 DISK = SourceDisk("vda", "disk", "file", "/srv/images/home.qcow2", "qcow2", node="1")
-BOOT = "b00t:123:4000"
+BOOT = "b00:123:4000"
 KEPT = Kept(
     generation="20261122T231500Z-3f9a",
     host="alpha",
@@ -25,7 +25,7 @@ IMAGE = ImageFacts(holds_bitmaps=True)
 NOW = Now("home", "alpha", BOOT, {"labpanel-p-s-g": ""})
 
 # The VM's last process began 40 s after boot, that is at 1040, and was seen to end at 2000.
-RUN = LastRun(started_at=1039.5, ended_at=2000.0, boot_id="b00t", booted_at=1000.0)
+RUN = LastRun(started_at=1039.5, ended_at=2000.0, boot_id="b00", booted_at=1000.0)
 OFF = Now("home", "alpha", last_run=RUN)
 CLOSED = ImageFacts(
     stamps=(7, 100, 5, 6),
@@ -72,7 +72,7 @@ def test_a_first_time_is_full() -> None:
     ("changed", "word"),
     [
         ({"kept": replace(KEPT, host="beta")}, "was on beta"),
-        ({"kept": replace(KEPT, boot="b00t:124:4000")}, "started anew"),
+        ({"kept": replace(KEPT, boot="b00:124:4000")}, "started anew"),
         ({"kept": replace(KEPT, boot="")}, "was off"),
         ({"now": replace(NOW, boot="")}, "started anew"),
         ({"kept": replace(KEPT, checkpoint="")}, "No record"),
@@ -135,7 +135,7 @@ def test_a_record_that_was_closed_in_good_order_is_trusted() -> None:
     [
         ({"kept": replace(KEPT, host="beta")}, "was on beta"),
         ({"kept": replace(KEPT, boot="")}, "No record"),
-        ({"kept": replace(KEPT, boot="b00t:123:900")}, "started anew"),
+        ({"kept": replace(KEPT, boot="b00:123:900")}, "started anew"),
         ({"kept": replace(KEPT, boot="other:123:4000")}, "does not show"),
         ({"now": Now("home", "alpha")}, "does not show"),
         ({"now": replace(OFF, last_run=replace(RUN, ended_at=0.0))}, "does not show"),
@@ -181,3 +181,20 @@ def test_manifests_of_any_age_can_be_read() -> None:
     }
     assert hints.kept_of(old, "vda") == Kept("g", "alpha", source="/x", virtual_bytes=5)
     assert hints.kept_of(old, "vdb") is None
+
+
+@pytest.mark.parametrize("text", ["x", "b00:1", "b00:1:x", "b00:1:2:3", "", None, 7, "b:-1:2"])
+def test_a_process_that_a_manifest_misnames_is_no_process(text: object) -> None:
+    manifest = {
+        "generation": "g",
+        "host": "alpha",
+        "boot": text,
+        "disks": [{"target": "vda", "source": "/x", "virtual_bytes": 5}],
+    }
+    kept = hints.kept_of(manifest, "vda")
+    assert kept is not None
+    assert kept.boot == ""
+    manifest["boot"] = "9bfc4b1f-2231-4e40-b8e4-b168b21e43f9:116:1385502"
+    again = hints.kept_of(manifest, "vda")
+    assert again is not None
+    assert again.boot == manifest["boot"]

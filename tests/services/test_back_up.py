@@ -190,6 +190,28 @@ def test_scratch_that_runs_low_gives_up_for_the_guest(
     assert scene.pulling == ""
 
 
+def test_a_guest_that_a_failed_write_stopped_goes_on(
+    scene: Scene, vm: VM, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """libvirt: paused (3), I/O error (5). The backup is ended first, since it was in the way."""
+    monkeypatch.setattr("backups.services.meter.CHECK_SECONDS", 0)
+
+    def stop() -> None:
+        scene.paused_for = (3, 5)
+
+    scene.during_copy = stop
+    job = done(vm, store)
+    assert job.state == State.FAILED
+    assert "A write of home failed during the backup" in job.sentence
+    assert scene.asked.index("abort_backup") < scene.asked.index("resume")
+
+
+def test_a_guest_that_was_paused_by_its_owner_stays_so(scene: Scene, vm: VM, store: Store) -> None:
+    scene.paused_for = (3, 1)
+    assert done(vm, store).state == State.DONE
+    assert "resume" not in scene.asked
+
+
 def test_no_room_for_scratch_is_refused_before_it_starts(
     scene: Scene, vm: VM, store: Store
 ) -> None:

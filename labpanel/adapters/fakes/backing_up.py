@@ -42,7 +42,7 @@ class Scene:
         self.saving: list[tuple[Hint, list[list[int]], int | None]] = []
         self.no_parent = ""
         self.during_copy: Callable[[], None] = lambda: None
-        self.boot = "boot:100:5000"
+        self.boot = "b00:100:5000"
         self.image = ImageFacts((1, SIZE, 5, 5), holds_bitmaps=True, written_at=5.0, changed_at=5.0)
         self.last_run = LastRun()
         self.snapshots = 0
@@ -50,6 +50,7 @@ class Scene:
         self.doubts = ""
         self.refuses = ""
         self.iothread = False
+        self.paused_for: tuple[int, int] | None = None
         self.floor_bytes = 0
 
     def content(self) -> int:
@@ -123,7 +124,9 @@ class FakeHypervisor:
                 return {}
             case "state":
                 known = arguments["uuid"] in {scene.uuid, *scene.domains}
-                return {"known": known, "state": 1, "reason": 1, "id": 3 if scene.active else -1}
+                state, reason = scene.paused_for or (1, 1)
+                number = 3 if scene.active else -1
+                return {"known": known, "state": state, "reason": reason, "id": number}
             case _:
                 return True
 
