@@ -24,12 +24,12 @@ def traffic() -> list[Traffic]:
     """Two queries."""
     active = Job.objects.filter(kind__in=(*_OF_STORE, *_OF_GENERATION), state__in=ACTIVE)
     jobs = list(active.values_list("kind", "parameters"))
-    keys = [asked["generation"] for kind, asked in jobs if kind in _OF_GENERATION]
+    keys = [asked.get("generation") for kind, asked in jobs if kind in _OF_GENERATION]
     known = {each.key: each for each in Generation.objects.filter(key__in=keys).defer("manifest")}
     found = []
     for kind, asked in jobs:
         if kind in _OF_STORE:
             found.append(Traffic(kind, asked["vm_uuid"], asked["store"]))
-        elif generation := known.get(asked["generation"]):
+        elif generation := known.get(asked.get("generation")):
             found.append(Traffic(kind, str(generation.vm_uuid), generation.store_id))
     return found

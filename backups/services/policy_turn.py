@@ -4,9 +4,11 @@ from datetime import datetime
 
 from backups.services.keep_up import keep_up
 from backups.services.run_policies import run_policies
+from backups.services.thin_out import thin_out
 from labpanel.jobs.models import Job
 
 
 def policy_turn(now: datetime) -> list[Job]:
-    """Backups first, then proofs where nothing else is at work; returns the jobs it opened."""
-    return [*run_policies(now), *keep_up(now)]
+    """Backups first, then room for the next ones, then proofs where nothing else is at work;
+    returns the jobs it opened."""
+    return [*run_policies(now), *thin_out(now), *keep_up(now)]

@@ -1,0 +1,78 @@
+"""Ask for the pruning of what policies do not keep any more, after each new copy."""
+
+import logging
+from datetime import datetime, timedelta
+
+from django.db.models import Count, Max
+
+from backups.models import Generation, Policy, Store
+from backups.selectors.policies import Policies
+from backups.selectors.retention import plan
+from backups.selectors.store_traffic import traffic
+from backups.services.prune import ask_for_prune
+from hosts.models import VM
+from labpanel.jobs.ledger import Busy
+from labpanel.jobs.models import Job
+from labpanel.lib.refusal import Refusal
+
+log = logging.getLogger(__name__)
+AGAIN = timedelta(hours=1)
+
+
+def thin_out(now: datetime) -> list[Job]:
+    """One turn; returns the jobs that it opened, one at a time in a store. A VM whose copies
+    there are being read or written just now waits."""
+    working = traffic()
+    pruning = {each.store for each in working if each.kind == "prune"}
+    reading = {(each.vm_uuid, each.store) for each in working}
+    begun = []
+    for vm, store, policy in _crowded(now):
+        if store.pk in pruning or (str(vm.uuid), store.pk) in reading:
+            continue
+        job = _ask(vm, store, policy)
+        if job is not None:
+            pruning.add(store.pk)
+            begun.append(job)
+    return begun
+
+
+def _crowded(now: datetime) -> list[tuple[VM, Store, Policy]]:
+    """VMs with more copies in a store than the last ones that their policy keeps, and no try at
+    pruning them since the newest came, or for a while. Cheap: most are sorted out by counting."""
+    policies = Policies()
+    vms = {vm.uuid: vm for vm in VM.objects.filter(missing_since=None).defer("xml", "inactive_xml")}
+    stores = {store.pk: store for store in Store.objects.filter(error="").select_related("host")}
+    tried = _tried(now)
+    kept = Generation.objects.exclude(state=Generation.State.MISSING).order_by()
+    counted = kept.values_list("vm_uuid", "store").annotate(Count("pk"), Max("taken_at"))
+    found = []
+    for uuid, store, count, newest in counted:
+        vm = vms.get(uuid)
+        policy = policies.of(vm) if vm else None
+        if vm is None or policy is None or not policy.enabled or store not in stores:
+            continue
+        before = tried.get((str(uuid), store))
+        if count > policy.keep_last and (before is None or before < newest):
+            found.append((vm, stores[store], policy))
+    return found
+
+
+def _tried(now: datetime) -> dict[tuple[str, int], datetime]:
+    """When the pruning of a VM's copies in a store was last asked for, a while ago at most."""
+    recent = Job.objects.filter(kind="prune", created_at__gt=now - AGAIN).order_by("created_at")
+    return {
+        (asked["vm_uuid"], asked["store"]): created
+        for asked, created in recent.values_list("parameters", "created_at")
+    }
+
+
+def _ask(vm: VM, store: Store, policy: Policy) -> Job | None:
+    if not plan(vm, store).drop:
+        return None
+    try:
+        return ask_for_prune(vm, store, asked_by=f"policy {policy.name}", policy=policy.name)
+    except Busy as busy:
+        log.info("pruning %s in %s waits: %s", vm.name, store.name, busy.sentence)
+    except Refusal as refusal:
+        log.info("pruning %s in %s: %s", vm.name, store.name, refusal.sentence)
+    return None
