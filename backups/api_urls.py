@@ -2,7 +2,7 @@
 
 from django.urls import URLPattern, path
 
-from backups import api, api_policies, api_rehearsals, api_safety
+from backups import api, api_policies, api_rehearsals, api_retention, api_safety
 from labpanel.api import by_method
 
 urlpatterns: list[URLPattern] = [
@@ -12,6 +12,10 @@ urlpatterns: list[URLPattern] = [
     path("stores/<str:name>", api_safety.read_store),
     path("generations", api.read_generations),
     path("generations/<str:key>", api.read_generation),
+    path(
+        "generations/<str:key>/protection",
+        by_method(POST=api_retention.create_protection, DELETE=api_retention.remove_protection),
+    ),
     path("generations/<str:key>/verify", api.create_verification),
     path("generations/<str:key>/restore", api.create_restore),
     path(
@@ -19,6 +23,16 @@ urlpatterns: list[URLPattern] = [
         by_method(GET=api_rehearsals.read_rehearsals, POST=api_rehearsals.create_rehearsal),
     ),
     path("backups", api.create_backup),
+    path("retention", api_retention.read_retention),
+    path("prunes", api_retention.create_prune),
+    path(
+        "holds",
+        by_method(
+            GET=api_retention.read_holds,
+            POST=api_retention.create_hold,
+            DELETE=api_retention.remove_hold,
+        ),
+    ),
     path(
         "policies",
         by_method(GET=api_policies.read_policies, POST=api_policies.create_policy),

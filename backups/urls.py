@@ -9,6 +9,7 @@ from backups.views import (
     generations,
     policies,
     rehearsals,
+    retaining,
     stores,
     time_line,
 )
@@ -16,10 +17,15 @@ from backups.views import (
 urlpatterns = [
     path("coverage/", coverage.coverage, name="coverage"),
     path("vms/<uuid:uuid>/copies/", time_line.generations, name="vm-generations"),
+    path("vms/<uuid:uuid>/prune/", retaining.prune, name="vm-prune"),
+    path("vms/<uuid:uuid>/hold/", retaining.hold, name="vm-hold"),
+    path("vms/<uuid:uuid>/release/", retaining.release, name="vm-release"),
     path("vms/<uuid:uuid>/back-up/", backing_up.back_up, name="vm-back-up"),
     path("vms/<uuid:uuid>/leave-out/", exclusions.leave_out, name="disk-leave-out"),
     path("vms/<uuid:uuid>/take-in/", exclusions.take_in, name="disk-take-in"),
     path("generations/<str:key>/", generations.generation, name="generation"),
+    path("generations/<str:key>/protect/", retaining.protect, name="generation-protect"),
+    path("generations/<str:key>/unprotect/", retaining.unprotect, name="generation-unprotect"),
     path("generations/<str:key>/verify/", generations.verify, name="generation-verify"),
     path("generations/<str:key>/restore/", generations.restore, name="generation-restore"),
     path("generations/<str:key>/rehearse/", rehearsals.rehearse, name="generation-rehearse"),

@@ -1,11 +1,13 @@
 """The copies of one VM over time: how each was made, how far it is proven, what becomes of it."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 
 from django.utils import timezone
 
 from backups.models import Generation
+from backups.rules.retention import DROPPED, Verdict
 from hosts.models import VM
 from labpanel.lib.hints import BITMAP, DEEP, FULL, READ, UNCHANGED
 from labpanel.lib.units import count, size
@@ -36,14 +38,17 @@ class Moment:
         return timezone.localdate(self.generation.taken_at)
 
 
-def moments(vm: VM, limit: int | None = None) -> list[Moment]:
-    """Newest first; three queries."""
+def moments(
+    vm: VM, limit: int | None = None, fates: Mapping[str, Verdict] | None = None
+) -> list[Moment]:
+    """Newest first; three queries. `fates` are verdicts of retention, by key, to be shown."""
     found = Generation.objects.filter(vm_uuid=vm.uuid).select_related("store__host")
     wanted = found.defer("manifest").prefetch_related("disks")
-    return [_moment(each) for each in (wanted[:limit] if limit else wanted)]
+    known = fates or {}
+    return [_moment(each, known.get(each.key)) for each in (wanted[:limit] if limit else wanted)]
 
 
-def _moment(generation: Generation) -> Moment:
+def _moment(generation: Generation, verdict: Verdict | None) -> Moment:
     disks = list(generation.disks.all())
     modes = list(dict.fromkeys(disk.mode for disk in disks))
     return Moment(
@@ -52,7 +57,7 @@ def _moment(generation: Generation) -> Moment:
         bytes=sum(disk.written_bytes for disk in disks),
         disks=", ".join(disk.target for disk in disks),
         trouble=_trouble(generation),
-        fate=_fate(generation),
+        fate=_fate(generation, verdict),
     )
 
 
@@ -72,7 +77,10 @@ def _trouble(generation: Generation) -> str:
     return "; ".join(told)
 
 
-def _fate(generation: Generation) -> str:
+def _fate(generation: Generation, verdict: Verdict | None) -> str:
+    """What stands out: that it goes, or that its owner wants it to stay."""
+    if verdict is not None and verdict.fate == DROPPED:
+        return f"would go next: {verdict.reason}"
     if generation.protected_because:
         return f"protected: {generation.protected_because}"
     return ""

@@ -9,6 +9,8 @@ from django.utils import timezone
 from django.views.decorators.http import require_safe
 
 from backups.selectors.coverage import coverage
+from backups.selectors.holds import held
+from backups.selectors.retention import fates_of, plans
 from backups.selectors.time_line import moments
 from hosts.models import VM
 
@@ -18,6 +20,13 @@ PER_PAGE = 60
 @require_safe
 def generations(request: HttpRequest, uuid: UUID) -> HttpResponse:
     vm = get_object_or_404(VM.objects.select_related("host"), uuid=uuid)
-    page = Paginator(moments(vm), PER_PAGE).get_page(request.GET.get("page"))
-    context = {"vm": vm, "page": page, "rows": coverage(timezone.now(), vm)}
+    made = plans(vm)
+    found = moments(vm, fates=fates_of(made))
+    context = {
+        "vm": vm,
+        "page": Paginator(found, PER_PAGE).get_page(request.GET.get("page")),
+        "rows": coverage(timezone.now(), vm),
+        "plans": made,
+        "hold": held(vm),
+    }
     return render(request, "backups/vm_generations.html", context)
