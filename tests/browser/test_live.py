@@ -46,9 +46,27 @@ def test_what_is_being_typed_stays(desk: Page, there: Panel) -> None:
     desk.goto(there.url("generation"))
     desk.get_by_label("Under which name").fill("home-at-christmas")
     there.do("Generation.objects.update(rehearsed_at=timezone.now()); bus.publish('coverage')")
-    expect(desk.get_by_text("It was never booted.")).to_have_count(0)
+    expect(desk.locator(".say").get_by_text("It was never booted.")).to_have_count(0)
     expect(desk.get_by_label("Under which name")).to_have_value("home-at-christmas")
     expect(desk.get_by_label("Under which name")).to_be_focused()
+
+
+def test_a_row_of_coverage_stays_unfolded_while_its_verdict_changes(
+    phone: Page, there: Panel
+) -> None:
+    phone.goto(there.url("coverage"))
+    row = phone.locator("details[id^=disk-]").filter(has_text="vdb of home")
+    row.locator("summary").first.click()
+    expect(row.get_by_role("button", name="Back up home to far")).to_be_visible()
+    there.do(
+        "vm = VM.objects.get(name='home');"
+        "Exclusion.objects.create(vm=vm, target='vdb', reason='only a cache', by='olga');"
+        "bus.publish('coverage')"
+    )
+    expect(row.get_by_text("olga took it out: only a cache").first).to_be_visible()
+    expect(row.get_by_role("button", name="Save vdb of home again")).to_be_visible()
+    there.do("Exclusion.objects.filter(reason='only a cache').delete(); bus.publish('coverage')")
+    expect(row.get_by_role("button", name="Back up home to far")).to_be_visible()
 
 
 def test_a_job_tells_how_it_goes(phone: Page, there: Panel) -> None:
