@@ -82,7 +82,6 @@ class Copying:
                 plain=packing.plain,
                 forced=forced,
                 bytes_per_second=self.work.job.parameters.get("bytes_per_second"),
-                watch=disks.watch,
                 told=meter.of(target),
             )
             images.stop(packing.socket)

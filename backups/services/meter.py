@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 from labpanel.adapters.mover import Tick
-from labpanel.jobs.work import Failed, Work
+from labpanel.jobs.work import Work
 from labpanel.lib.shapes import Progress
 
 CHECK_SECONDS = 1.5
@@ -20,12 +20,7 @@ class Meter:
         self._work, self._sizes, self._phase = work, dict(sizes), phase
         self._done = dict.fromkeys(sizes, 0)
         self._began = self._checked = time.monotonic()
-        self._floor, self._place = 0, ""
         self._more: list[Callable[[], None]] = []
-
-    def watch(self, floor: int, place: str) -> None:
-        """Give up when less than `floor` bytes are free in the watched folder."""
-        self._floor, self._place = floor, place
 
     def also(self, look: Callable[[], None]) -> None:
         """Call `look` at every check; it raises when the job must stop."""
@@ -41,11 +36,6 @@ class Meter:
             self._tick(event["disk"], Tick(event["done_bytes"], event["total_bytes"], None))
 
     def _tick(self, target: str, tick: Tick) -> None:
-        if tick.watched_bytes is not None and tick.watched_bytes < self._floor:
-            raise Failed(
-                f"{self._place} ran low ({tick.watched_bytes >> 20} MiB free), so the backup was "
-                f"given up before the VM could be harmed; make room there and try again."
-            )
         self._sizes[target], self._done[target] = tick.total_bytes, tick.done_bytes
         now, done = time.monotonic(), sum(self._done.values())
         speed = done / (now - self._began) if now > self._began else None

@@ -167,8 +167,6 @@ def _opened(
         consistency=kinds.QUIESCED if answer["quiesced"] else kinds.CRASH,
         note=answer["why_not"],
         look=watch.look,
-        watch=watch.place.path,
-        floor=watch.place.floor,
         boot=seen.boot,
         checkpoint=answer["way"]["name"],
         checkpoint_xml=answer["checkpoint_xml"],

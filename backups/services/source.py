@@ -84,8 +84,8 @@ class Plan:
 @dataclass(frozen=True, slots=True)
 class Opened:
     """Exports by target, readable on the source host, and for the manifest what the next run needs
-    to trust its hints. `look` is to be called every second or two; it raises when the run must end.
-    `watch` is the folder of the scratch files, empty if nothing grows."""
+    to trust its hints. `look` is to be called every second or two; it raises when the run must
+    end."""
 
     exports: dict[str, Export]
     hints: dict[str, Hint]
@@ -93,8 +93,6 @@ class Opened:
     consistency: str
     note: str
     look: Callable[[], None]
-    watch: str = ""
-    floor: int = 0
     boot: str = ""
     checkpoint: str = ""
     checkpoint_xml: str = ""
