@@ -11,7 +11,6 @@ from backups.selectors.generations import as_json, find_generation, generation_l
 from backups.selectors.stores import find_store, store_for, store_list, store_row
 from backups.services.add_store import add_store
 from backups.services.back_up import ask_for_backup
-from backups.services.restore import ask_for_restore
 from backups.services.verify import ask_for_verify
 from hosts.selectors.naming import find_host, find_vm
 from labpanel.api import Optional, json_view, parse_body
@@ -77,29 +76,6 @@ def create_verification(request: HttpRequest, key: str) -> Answer:
     """`{"level"}` (2 unless given) → `{"job"}`."""
     asked = parse_body(request, {"level": Optional(int, 2)})
     job = ask_for_verify(find_generation(key), asked["level"], asked_by=_who(request))
-    return _opened(job)
-
-
-@json_view("POST")
-def create_restore(request: HttpRequest, key: str) -> Answer:
-    """`{"to", "name", "path", "start"}` → `{"job"}`."""
-    asked = parse_body(
-        request,
-        {
-            "to": str,
-            "name": Optional(str, ""),
-            "path": Optional(str, ""),
-            "start": Optional(bool, default=False),
-        },
-    )
-    job = ask_for_restore(
-        find_generation(key),
-        find_host(asked["to"]),
-        name=asked["name"],
-        path=asked["path"],
-        start=asked["start"],
-        asked_by=_who(request),
-    )
     return _opened(job)
 
 

@@ -2,7 +2,14 @@
 
 from django.urls import URLPattern, path
 
-from backups import api, api_policies, api_rehearsals, api_retention, api_safety
+from backups import (
+    api,
+    api_policies,
+    api_rehearsals,
+    api_restores,
+    api_retention,
+    api_safety,
+)
 from labpanel.api import by_method
 
 urlpatterns: list[URLPattern] = [
@@ -17,11 +24,12 @@ urlpatterns: list[URLPattern] = [
         by_method(POST=api_retention.create_protection, DELETE=api_retention.remove_protection),
     ),
     path("generations/<str:key>/verify", api.create_verification),
-    path("generations/<str:key>/restore", api.create_restore),
+    path("generations/<str:key>/restore", api_restores.create_restore),
     path(
         "generations/<str:key>/rehearsals",
         by_method(GET=api_rehearsals.read_rehearsals, POST=api_rehearsals.create_rehearsal),
     ),
+    path("instants", api_restores.read_instants),
     path("backups", api.create_backup),
     path("retention", api_retention.read_retention),
     path("prunes", api_retention.create_prune),

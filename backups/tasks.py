@@ -11,6 +11,8 @@ from backups.services.policy_turn import policy_turn
 from backups.services.prune import prune as do_prune
 from backups.services.rehearse import rehearse as do_rehearse
 from backups.services.restore import restore as do_restore
+from backups.services.run_instant import run_instant as do_run_instant
+from backups.services.tend_instant import tend_instant as turn_of_instant
 from backups.services.verify import verify as do_verify
 from labpanel.celery import app
 from labpanel.jobs import work
@@ -49,6 +51,18 @@ def restore(job_id: int) -> None:
     work.perform(job_id, do_restore)
     # The restored VM is listed at once, not at the next turn.
     app.send_task("hosts.tasks.probe_all", queue="quick", expires=14)
+
+
+@app.task(name="backups.tasks.run_instant")
+def run_instant(job_id: int) -> None:
+    work.perform(job_id, do_run_instant)
+    app.send_task("hosts.tasks.probe_all", queue="quick", expires=14)
+    app.send_task("backups.tasks.tend_instant", queue="quick", expires=14)
+
+
+@app.task(name="backups.tasks.tend_instant", time_limit=120)
+def tend_instant() -> None:
+    turn_of_instant()
 
 
 @app.task(name="backups.tasks.look_at_stores", time_limit=110)

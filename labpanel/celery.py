@@ -23,6 +23,7 @@ TURNS: dict[str, tuple[float, str]] = {
     "hosts.tasks.roll_up": (60, "quick"),
     "backups.tasks.look_at_stores": (120, "quick"),
     "backups.tasks.make_way_for_snapshots": (30, "quick"),
+    "backups.tasks.tend_instant": (15, "quick"),
     "backups.tasks.run_policies": (60, "quick"),
     "labpanel.jobs.tasks.reap": (15, "quick"),
     "labpanel.moves.tasks.settle_open": (30, "quick"),

@@ -1,11 +1,11 @@
 """Where on a host the disks of a restored VM go."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
-from typing import Any
 
-from backups.models import Generation
 from backups.rules.naming import file_stem
+from backups.services.restore_pieces import Piece
 from hosts.models import Host
 from hosts.selectors.images import image_folders
 from labpanel.adapters.image_host import ImageHost
@@ -25,24 +25,29 @@ class Places:
 
 
 def choose_places(
-    generation: Generation, host: Host, name: str, work: Work, images: ImageHost
+    pieces: Sequence[Piece],
+    need: int,
+    host: Host,
+    name: str,
+    work: Work,
+    images: ImageHost,
+    form: str = "",
 ) -> Places:
-    """Free names in a folder with room. Raises Failed if there is none."""
-    disks = generation.manifest["disks"]
-    folder = _folder(disks, host, work, images)
-    stem = file_stem(name, str(generation.vm_uuid))
+    """Free names in a folder with `need` bytes of room. Raises Failed if there is none. `form` is
+    the format of all images, by itself each disk's own."""
+    folder = _folder(pieces, need + _MARGIN_BYTES, host, work, images)
+    stem = file_stem(name, pieces[0].vm_uuid)
     return Places(
         stem,
+        {piece.target: f"{folder}/.labpanel-{work.job.pk}-{piece.label}" for piece in pieces},
         {
-            disk["target"]: f"{folder}/.labpanel-{work.job.pk}-{generation.key}-{disk['target']}"
-            for disk in disks
+            piece.target: _free(folder, stem, f"-{piece.target}.{form or piece.format}", images)
+            for piece in pieces
         },
-        {disk["target"]: _free(folder, stem, disk, images) for disk in disks},
     )
 
 
-def _free(folder: str, stem: str, disk: dict[str, Any], images: ImageHost) -> str:
-    ending = f"-{disk['target']}.{disk['source_format']}"
+def _free(folder: str, stem: str, ending: str, images: ImageHost) -> str:
     tries = [f"{folder}/{stem}{'' if n == 1 else f'-{n}'}{ending}" for n in range(1, 100)]
     taken = set(images.existing(tries))
     for path in tries:
@@ -51,17 +56,16 @@ def _free(folder: str, stem: str, disk: dict[str, Any], images: ImageHost) -> st
     raise Failed(f"{folder} already holds a hundred images of {stem}; choose another --path.")
 
 
-def _folder(disks: list[dict[str, Any]], host: Host, work: Work, images: ImageHost) -> str:
+def _folder(pieces: Sequence[Piece], need: int, host: Host, work: Work, images: ImageHost) -> str:
     """The asked-for folder, else the roomiest that already holds images of this host's VMs, else
     where the disks lay on their old host, else libvirt's own."""
-    need = sum(disk["copied_bytes"] for disk in disks) + _MARGIN_BYTES
     asked = str(work.job.parameters["path"]).rstrip("/")
     if asked:
         groups = [[asked]]
     else:
         groups = [
             image_folders(host),
-            _parents([disk["source"] for disk in disks]),
+            _parents([piece.disk["source"] for piece in pieces]),
             [_DEFAULT],
         ]
     most = 0

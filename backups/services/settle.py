@@ -8,7 +8,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from backups.models import Generation, Store
-from backups.services import checkpoints
+from backups.services import checkpoints, settle_restore
 from backups.services.closing import close_source
 from backups.services.identity import panel_id
 from backups.services.index_generation import index_generation
@@ -80,29 +80,6 @@ def verify(job: Job) -> str:
     return f"The worker died while it verified {generation.key}; verify it again."
 
 
-def restore(job: Job) -> str:
-    """Remove half-filled images; a VM that was defined already stays, with its disks."""
-    left = job.state_data
-    if "partials" not in left:
-        return _UNTOUCHED
-    host = Host.objects.get(pk=left["host"])
-    close_channel(job, host)
-    name = job.parameters["name"]
-    with opened(host.endpoint()) as hypervisor:
-        state = hypervisor.call("state", deadline=15, uuid=left["uuid"])
-    with ImageHost(Machine(host.endpoint())) as images:
-        images.remove(left["partials"])
-        placed = images.existing(left["paths"])
-    if state["known"]:
-        return f"The worker died after {name} was defined on {host.name}; it is whole."
-    if placed:
-        return (
-            f"The worker died before {name} was defined on {host.name}. Whole disks were left "
-            f"at {', '.join(placed)}; remove them, or use them."
-        )
-    return f"The worker died in the middle; nothing of {name} is left on {host.name}."
-
-
 def close_channel(job: Job, host: Host) -> None:
     """End the dead worker's own SSH connection to a host, and its forwards with it."""
     end_channel(Machine(host.endpoint(), f"job-{job.pk}"))
@@ -128,13 +105,8 @@ def close_leftovers(now: datetime) -> None:
         job.save(update_fields=["state_data"])
 
 
-def _remove_partials(job: Job, host: Host) -> None:
-    with ImageHost(Machine(host.endpoint())) as images:
-        images.remove(job.state_data["partials"])
-
-
 CLOSERS: dict[str, Callable[[Job, Host], None]] = {
     "backup": _close_backup,
     "rehearse": clear_rehearsal,
-    "restore": _remove_partials,
+    "restore": settle_restore.tidy,
 }

@@ -7,14 +7,13 @@ from django.shortcuts import get_object_or_404, render
 from django.views.decorators.http import require_POST, require_safe
 
 from backups.models import Generation
+from backups.selectors.instants import instants_on
 from backups.selectors.rehearsals import rehearsing_of
-from backups.services.restore import ask_for_restore
+from backups.selectors.restoring import restore_form
 from backups.services.verify import ask_for_verify
-from hosts.models import Host
 from labpanel.jobs.acting import act, asker
 from labpanel.jobs.models import Job
 from labpanel.jobs.states import ACTIVE
-from labpanel.lib.refusal import Refusal
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +33,8 @@ def generation(request: HttpRequest, key: str) -> HttpResponse:
         "proof": proof(found),
         "active": about.first(),
         "rehearsing": rehearsing_of(found),
-        "hosts": list(Host.objects.all()),
+        "restore": restore_form(found),
+        "instants": instants_on(key),
     }
     return render(request, "backups/generation.html", context)
 
@@ -44,26 +44,6 @@ def verify(request: HttpRequest, key: str) -> HttpResponse:
     found = get_object_or_404(Generation.objects.select_related("store"), key=key)
     level = {"1": 1, "2": 2}.get(request.POST.get("level", "2"), 0)
     return act(request, lambda: ask_for_verify(found, level, asked_by=asker(request)))
-
-
-@require_POST
-def restore(request: HttpRequest, key: str) -> HttpResponse:
-    found = get_object_or_404(Generation.objects.select_related("store__host"), key=key)
-    return act(request, lambda: _ask(request, found))
-
-
-def _ask(request: HttpRequest, found: Generation) -> Job:
-    to = request.POST.get("to", "")
-    host = Host.objects.filter(name=to).first()
-    if host is None:
-        raise Refusal(f"There is no host {to!r}." if to else "Say on which host.", 400)
-    return ask_for_restore(
-        found,
-        host,
-        name=request.POST.get("name", "").strip(),
-        start=request.POST.get("start") == "1",
-        asked_by=asker(request),
-    )
 
 
 def proof(found: Generation) -> Proof:

@@ -32,3 +32,21 @@ def info(machine: Machine, path: str, fmt: str, *, deadline: float) -> Image:
         )
     except (ValueError, KeyError, IndexError) as broken:
         raise AdapterError(f"qemu-img said nothing sensible of {path}.", output.text) from broken
+
+
+def content_bytes(machine: Machine, path: str, *, deadline: float) -> int:
+    """Bytes that the content of a qcow2 image, with what lies below it, needs as an image of its
+    own: data and metadata, not the holes (`qemu-img measure`). Raises an AdapterError."""
+    words = ["qemu-img", "measure", "--output=json", "-O", "qcow2", "-f", "qcow2", "--", path]
+    output = machine.run(words, deadline=deadline)
+    try:
+        return int(json.loads(output.text)["required"])
+    except (ValueError, KeyError) as broken:
+        raise AdapterError(f"qemu-img said nothing sensible of {path}.", output.text) from broken
+
+
+def put_over(machine: Machine, path: str, socket: str, export: str, *, deadline: float) -> None:
+    """Let an empty qcow2 image show what an NBD export shows, which is not opened for it (-u)."""
+    below = f"nbd+unix:///{export}?socket={socket}"
+    words = ["qemu-img", "rebase", "-u", "-f", "qcow2", "-b", below, "-F", "raw", "--", path]
+    machine.run(words, deadline=deadline)

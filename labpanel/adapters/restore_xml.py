@@ -10,6 +10,9 @@ from dataclasses import dataclass
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element
 
+from labpanel.adapters.backup_xml import source_disks
+from labpanel.lib.disks import SourceDisk
+
 _DISKS = "devices/disk"
 
 
@@ -71,9 +74,11 @@ def fitted(
     gone: Collection[str],
     nvram: str = "",
 ) -> str:
-    """The XML to define. `images` gives each data disk its new path; `gone` are media and folders
-    of log files that the host does not have; `nvram` is the new path of the UEFI variables."""
+    """The XML to define. `images` gives each data disk its new path, and those without one are left
+    out: their old path may be another VM's by now. `gone` are media and folders of log files that
+    the host does not have; `nvram` is the new path of the UEFI variables."""
     root = _parsed(xml)
+    _leave_out(root, {disk.target for disk in _data_disks(xml)} - set(images))
     _set_text(root, "name", identity.name)
     _set_text(root, "uuid", identity.uuid)
     for entry in root.iterfind("sysinfo/system/entry[@name='uuid']"):
@@ -87,6 +92,23 @@ def fitted(
     if identity.is_copy:
         _make_copy(root)
     return ElementTree.tostring(root, encoding="unicode")
+
+
+def data_targets(xml: str) -> list[str]:
+    """The disks of a definition that hold data."""
+    return [disk.target for disk in _data_disks(xml)]
+
+
+def _data_disks(xml: str) -> list[SourceDisk]:
+    return [disk for disk in source_disks(xml) if disk.holds_data]
+
+
+def _leave_out(root: Element, targets: Collection[str]) -> None:
+    devices = root.find("devices")
+    for disk in [] if devices is None else devices.findall("disk"):
+        target = disk.find("target")
+        if devices is not None and target is not None and target.get("dev") in targets:
+            devices.remove(disk)
 
 
 def _set_text(root: Element, name: str, text: str) -> None:

@@ -13,6 +13,11 @@ SILENT = 3600
 Told = Callable[[dict[str, Any]], None]
 
 
+def lock_path(store: str, vm_uuid: str) -> str:
+    """The lock file of a VM's generations in a store, on its machine (scripts/locks.py)."""
+    return f"{store}/{vm_uuid}/.lock"
+
+
 class Keeper:
     """One store for one piece of work. Raises ScriptRefused with the keeper's own sentence."""
 
@@ -114,6 +119,10 @@ class Keeper:
     def serve(self, name: str, path: str) -> str:
         """Export a generation's image for reading; the socket's path on the store's machine."""
         return self._export(name, path, "qcow2", writable=False)
+
+    def serve_list(self, name: str, path: str) -> str:
+        """Export a generation's list of digests for reading."""
+        return self._export(name, path, "raw", writable=False)
 
     def serve_bytes(self, name: str, path: str) -> str:
         """Export the bytes of a file of a partial generation, to be written from afar."""

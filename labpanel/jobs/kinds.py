@@ -19,11 +19,11 @@ class Kind:
 KINDS: dict[str, Kind] = {
     "backup": Kind("backups.tasks.back_up", "backups.services.settle.backup"),
     "verify": Kind("backups.tasks.verify", "backups.services.settle.verify"),
-    "restore": Kind("backups.tasks.restore", "backups.services.settle.restore"),
+    "restore": Kind("backups.tasks.restore", "backups.services.settle_restore.restore"),
     "prune": Kind("backups.tasks.prune", "backups.services.prune.settle"),
     "mend": Kind("backups.tasks.mend", "backups.services.mend.settle"),
     "rehearse": Kind("backups.tasks.rehearse", "backups.services.rehearse.settle"),
-    "instant": Kind("backups.tasks.run_instant", "backups.services.run_instant.settle"),
+    "instant": Kind("backups.tasks.run_instant", "backups.services.settle_instant.settle"),
     "move": Kind("labpanel.moves.tasks.move", "labpanel.moves.services.settle.move"),
     "power": Kind("hosts.tasks.power", "hosts.services.power.settle", "quick"),
 }

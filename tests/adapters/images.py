@@ -1,5 +1,6 @@
 """Images of made-up content, and the scripts at work on this machine."""
 
+import hashlib
 import os
 import random
 import subprocess
@@ -42,3 +43,16 @@ def identical(one: Path, other: Path) -> bool:
     )
     assert done.returncode in {0, 1}
     return done.returncode == 0
+
+
+def digests_of(path: Path) -> list[bytes]:
+    """The digests that a list of this raw image holds, computed here."""
+    content = path.read_bytes()
+    blocks = [content[at : at + BLOCK] for at in range(0, len(content), BLOCK)]
+    return [hashlib.sha256(one).digest()[:16] if any(one) else bytes(16) for one in blocks]
+
+
+def shell(*words: str | Path) -> str:
+    """Run a tool of QEMU's; what it said."""
+    done = subprocess.run(words, check=True, timeout=60, capture_output=True, text=True)
+    return done.stdout

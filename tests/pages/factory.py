@@ -149,7 +149,7 @@ def make_generation(
             "source_host": vm.host.name,
             "taken_at": taken,
             "consistency": Generation.Consistency.QUIESCED,
-            "manifest": {"disks": [], "files": {}},
+            "manifest": {"disks": [{"target": target} for target in targets], "files": {}},
             **fields,
         }
     )

@@ -79,9 +79,23 @@ def test_restore(signed_in: Client, lab: Lab) -> None:
     assert job.parameters["start"] is True
 
 
+def test_restore_of_chosen_disks_at_once(signed_in: Client, lab: Lab) -> None:
+    key = lab.generation.key
+    asked = {"to": "beta", "way": "instant", "cap": "2.5", "disk-vda": key, "disk-vdb": ""}
+    assert signed_in.post(f"/generations/{key}/restore/", asked).status_code == 302
+    job = newest()
+    assert job.kind == "instant"
+    assert job.parameters["disks"] == {"vda": key}
+    assert job.parameters["bytes_per_second"] == 5 << 19
+
+
 @pytest.mark.parametrize(
     ("asked", "said"),
     [
+        ({"way": "in-place"}, "shut it down first, or have it shut down"),
+        ({"to": "beta", "disk-vda": "nothing"}, "There is no generation nothing."),
+        ({"to": "beta", "disk-vda": ""}, "Say which disks are to come back"),
+        ({"to": "beta", "cap": "fast"}, "The speed is a number"),
         ({}, "Say on which host."),
         ({"to": "gamma"}, "There is no host"),
         ({"to": "alpha", "name": "home"}, "already"),

@@ -9,9 +9,11 @@ from django.utils import timezone
 
 from backups.models import Generation, Store
 from backups.services import restore as service
-from backups.services import settle as settling
-from backups.services.restore import ask_for_restore, restore
+from backups.services import restore_fill, restore_pieces, settle, settle_restore
+from backups.services.ask_restore import Wish, ask_for_restore
+from backups.services.restore import restore
 from hosts.models import Host
+from labpanel.adapters import qemu_img
 from labpanel.adapters.errors import AdapterError, Unreachable
 from labpanel.adapters.fakes.backing_up import (
     FakeImages,
@@ -33,14 +35,17 @@ PLACED = "/srv/images/copy-vda.qcow2"
 @pytest.fixture
 def scene(db: None, monkeypatch: pytest.MonkeyPatch) -> Scene:
     made = Scene(VM_UUID)
-    for module in (service, settling):
+    for module in (service, settle_restore):
         monkeypatch.setattr(module, "ImageHost", lambda _: FakeImages(made))
         monkeypatch.setattr(module, "opened", made.opened)
-    monkeypatch.setattr(service, "Keeper", lambda *_: FakeKeeper(made))
-    monkeypatch.setattr(service, "Mover", lambda _: FakeMover(made))
-    monkeypatch.setattr(service, "relayed", made.relayed)
-    monkeypatch.setattr(service, "private_machine", made.private_machine)
-    monkeypatch.setattr(settling, "end_channel", lambda _: None)
+    for module in (service, restore_pieces):
+        monkeypatch.setattr(module, "private_machine", made.private_machine)
+    monkeypatch.setattr(restore_pieces, "ImageHost", lambda _: FakeImages(made))
+    monkeypatch.setattr(restore_pieces, "Keeper", lambda *_: FakeKeeper(made))
+    monkeypatch.setattr(restore_pieces, "Mover", lambda _: FakeMover(made))
+    monkeypatch.setattr(qemu_img, "content_bytes", lambda *_, **__: made.content())
+    monkeypatch.setattr(restore_fill, "relayed", made.relayed)
+    monkeypatch.setattr(settle_restore, "end_channel", lambda _: None)
     return made
 
 
@@ -72,7 +77,9 @@ def generation(db: None) -> Generation:
 
 
 def asked(generation: Generation, **more: Any) -> Job:
-    return ask_for_restore(generation, Host.objects.get(name="beta"), name="copy", **more)
+    return ask_for_restore(
+        generation, Host.objects.get(name="beta"), Wish(**{"name": "copy", **more})
+    )
 
 
 def done(generation: Generation, **more: Any) -> Job:
@@ -86,7 +93,7 @@ def test_a_copy_is_defined_and_started(scene: Scene, generation: Generation) -> 
     job = done(generation, start=True)
     assert job.state == State.DONE, job.detail
     assert job.result is not None
-    assert job.result["disks"] == [{"target": "vda", "path": PLACED}]
+    assert job.result["disks"] == [{"target": "vda", "path": PLACED, "from": KEY}]
     assert list(scene.domains.values()) == ["copy"]
     assert VM_UUID not in scene.domains
     assert scene.files == {PLACED}
@@ -102,9 +109,11 @@ def test_a_taken_path_gets_another_name(scene: Scene, generation: Generation) ->
 
 
 STEPS = (
+    "keeper.lock",
     "keeper.read_text",
     "uuid_of",
     "networks",
+    "measure",
     "images.create",
     "images.serve",
     "keeper.serve",
@@ -172,7 +181,7 @@ def test_a_dead_worker_is_settled_by_asking(
         restore(work.Work(job))
     scene.fails = {}
     job.refresh_from_db()
-    assert word in settling.restore(job)
+    assert word in settle_restore.restore(job)
     assert scene.files == left
 
 
@@ -184,5 +193,5 @@ def test_images_on_a_host_that_was_away_go_when_it_is_back(
     assert done(generation).state == State.FAILED
     assert scene.files
     scene.fails = {}
-    settling.close_leftovers(timezone.now())
+    settle.close_leftovers(timezone.now())
     assert scene.files == set()

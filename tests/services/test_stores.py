@@ -14,7 +14,7 @@ from backups.models import Generation, GenerationDisk, Store
 from backups.selectors.stores import store_for, store_list
 from backups.services import add_store as adding
 from backups.services import look_at_stores as looking
-from backups.services.restore import ask_for_restore
+from backups.services.ask_restore import Wish, ask_for_restore
 from backups.services.verify import ask_for_verify
 from hosts.models import VM, FileSystem, Host, VirtualDisk
 from labpanel.adapters.errors import AdapterError, Unreachable
@@ -220,27 +220,27 @@ def generation(keeping: Keeping, store: Store) -> Generation:
 def test_a_restore_beside_the_living_original_is_a_copy(generation: Generation, beta: Host) -> None:
     now = timezone.now()
     VM.objects.create(uuid=VM_UUID, name="home", host=beta, first_seen_at=now, seen_at=now)
-    job = ask_for_restore(generation, beta)
+    job = ask_for_restore(generation, beta, Wish())
     assert job.parameters["name"] == "home-restored"
     assert job.parameters["is_copy"] is True
     assert job.parameters["uuid"] != VM_UUID
 
 
 def test_a_restore_of_a_lost_vm_is_that_vm(generation: Generation, beta: Host) -> None:
-    job = ask_for_restore(generation, beta)
+    job = ask_for_restore(generation, beta, Wish())
     assert (job.parameters["name"], job.parameters["uuid"]) == ("home", VM_UUID)
 
 
 def test_what_cannot_be_restored_or_verified_is_refused(generation: Generation, beta: Host) -> None:
     with pytest.raises(Refusal, match="slash"):
-        ask_for_restore(generation, beta, name="../x")
+        ask_for_restore(generation, beta, Wish(name="../x"))
     with pytest.raises(Refusal, match="absolute"):
-        ask_for_restore(generation, beta, path="srv")
+        ask_for_restore(generation, beta, Wish(path="srv"))
     with pytest.raises(Refusal, match="level"):
         ask_for_verify(generation, 3)
     generation.state, generation.damage = "damaged", "vda.qcow2 is gone"
-    with pytest.raises(Refusal, match=r"vda\.qcow2 is gone"):
-        ask_for_restore(generation, beta)
+    with pytest.raises(Refusal, match="vda of generation .* is damaged"):
+        ask_for_restore(generation, beta, Wish())
     assert not Job.objects.exists()
 
 

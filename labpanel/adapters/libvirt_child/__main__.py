@@ -16,6 +16,7 @@ from labpanel.adapters.libvirt_child import (
     checkpoint_calls,
     move_calls,
     power_calls,
+    pull_calls,
     read_calls,
     rehearse_calls,
 )
@@ -27,6 +28,7 @@ CALLS = {
     **backup_calls.CALLS,
     **checkpoint_calls.CALLS,
     **move_calls.CALLS,
+    **pull_calls.CALLS,
     **agent_calls.CALLS,
     **rehearse_calls.CALLS,
 }

@@ -1,0 +1,80 @@
+"""Making an image what a generation's disk holds, where the image is: scripts/differ.py, typed."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from labpanel.adapters.machine import Machine
+from labpanel.adapters.mover import READY, SILENT, Export, Tick
+from labpanel.adapters.script_session import Session
+
+_MODULES = ("wire", "digests", "blocks", "crew", "differ")
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """How one disk went. `sent_bytes` crossed the network; `bad` are [first byte, byte after] that
+    are not as backed up; `root` is the digest over the list that was used."""
+
+    virtual_bytes: int
+    sent_bytes: int
+    seconds: float
+    bad: list[list[int]]
+    root: str
+
+
+class Differ:
+    """Works on the images of one machine, one disk after the other."""
+
+    def __init__(self, machine: Machine) -> None:
+        self.machine = machine
+        self._session = Session(machine, _MODULES)
+
+    def __enter__(self) -> "Differ":
+        self._session.__enter__()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._session.close()
+
+    def ready(self) -> None:
+        """Raises Missing if the machine lacks python3-libnbd, before anything is begun."""
+        self._session.call("ready", deadline=READY)
+
+    def fetch(
+        self,
+        target: Export,
+        digests: Export,
+        source: Export,
+        virtual_bytes: int,
+        *,
+        told: Callable[[Tick], None],
+    ) -> Difference:
+        """Write the blocks that differ, each held against the list before it is written."""
+        return self._run(target, digests, virtual_bytes, told, source=[source.socket, source.name])
+
+    def prove(
+        self, target: Export, digests: Export, virtual_bytes: int, *, told: Callable[[Tick], None]
+    ) -> Difference:
+        """Hold every block against the list; nothing is written."""
+        return self._run(target, digests, virtual_bytes, told)
+
+    def _run(
+        self,
+        target: Export,
+        digests: Export,
+        virtual_bytes: int,
+        told: Callable[[Tick], None],
+        **more: Any,
+    ) -> Difference:
+        answer = self._session.call(
+            "disk",
+            deadline=SILENT,
+            told=lambda event: told(Tick(event["done_bytes"], event["total_bytes"], None)),
+            disk=target.name,
+            virtual_bytes=virtual_bytes,
+            target=[target.socket, target.name],
+            digests=[digests.socket, digests.name],
+            **more,
+        )
+        return Difference(**answer)

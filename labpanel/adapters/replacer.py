@@ -1,0 +1,57 @@
+"""New images in the place of old ones, which are kept aside: scripts/replacer.py, typed."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+from labpanel.adapters.machine import Machine
+from labpanel.adapters.script_session import Session
+
+SHORT, LONG = 60, 3600
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """One disk: where its image is, the new one beside it, and the old one's name afterwards."""
+
+    target: str
+    format: str
+    path: str
+    new: str
+    aside: str
+
+
+class Replacer:
+    """One host's images for one piece of work. Raises ScriptRefused with a sentence."""
+
+    def __init__(self, machine: Machine) -> None:
+        self._session = Session(machine, ("wire", "replacer"))
+
+    def __enter__(self) -> "Replacer":
+        self._session.__enter__()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._session.close()
+
+    def begin(self, exchange: Exchange, virtual_bytes: int) -> str:
+        """Make the new image from a copy of the old; why not, if it had to be made empty."""
+        answer = self._session.call(
+            "begin",
+            deadline=LONG,
+            old=exchange.path,
+            new=exchange.new,
+            form=exchange.format,
+            virtual_bytes=virtual_bytes,
+        )
+        return str(answer["why_not"])
+
+    def room(self, path: str) -> tuple[int, int]:
+        """Bytes that the file takes, and that are free beside it."""
+        answer = self._session.call("room", deadline=SHORT, path=path)
+        return int(answer["taken"]), int(answer["free"])
+
+    def swap(self, exchanges: Sequence[Exchange]) -> list[str]:
+        """All of them or, if it is interrupted, to be done again; names of the old images now."""
+        pieces = [asdict(exchange) for exchange in exchanges]
+        asides: list[str] = self._session.call("swap", deadline=SHORT, pieces=pieces)
+        return asides

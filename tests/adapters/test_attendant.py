@@ -1,0 +1,108 @@
+"""The exports that outlive the panel: detached, found again, ended without a trace."""
+
+import json
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from labpanel.adapters.lending import answers
+from labpanel.adapters.machine import PYTHON, Machine
+from labpanel.adapters.script_session import SCRIPTS
+from labpanel.lib.shapes import PANEL
+
+SCRIPT = SCRIPTS / "attendant.py"
+
+
+def asked(verb: str, folder: Path, wanted: dict[str, Any] | None = None) -> Any:
+    words = [PYTHON, "-I", "-B", "-", verb, str(folder)]
+    if wanted is not None:
+        words.append(json.dumps(wanted))
+    done = subprocess.run(
+        words, input=SCRIPT.read_bytes(), capture_output=True, timeout=40, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+@pytest.fixture
+def folder(qemu: None, tmp_path: Path) -> Iterator[Path]:
+    place = tmp_path / "attendant"
+    yield place
+    asked("end", place)
+
+
+def wanted(image: Path, *, lock: str = "", patience: float = 3600) -> dict[str, Any]:
+    node = {"driver": "raw", "file": {"driver": "file", "filename": str(image)}}
+    export = {"socket": "vda.socket", "name": "vda", "node": node, "vm": ""}
+    return {"lock": lock, "patience": patience, "exports": [export]}
+
+
+@pytest.fixture
+def image(tmp_path: Path) -> Path:
+    path = tmp_path / "image.raw"
+    path.write_bytes(b"content" * 100000)
+    return path
+
+
+def gone(pid: int) -> bool:
+    return not Path(f"/proc/{pid}").exists() or "zombie" in Path(f"/proc/{pid}/status").read_text()
+
+
+def awaited(ask: Callable[[], bool]) -> bool:
+    until = time.monotonic() + 20
+    while not ask() and time.monotonic() < until:
+        time.sleep(0.05)
+    return ask()
+
+
+def test_it_outlives_who_began_it_and_ends_without_a_trace(folder: Path, image: Path) -> None:
+    begun = asked("begin", folder, wanted(image))
+    assert begun["began"] is True
+    assert answers(Machine(PANEL), str(folder / "vda.socket"))
+    assert asked("begin", folder, wanted(image)) == {**begun, "began": False}
+    assert asked("end", folder)["ended"] is True
+    assert not folder.exists()
+    assert awaited(lambda: gone(begun["pid"]))
+    assert asked("end", folder)["ended"] is False
+
+
+def test_a_killed_one_leaves_no_export_and_is_begun_anew(folder: Path, image: Path) -> None:
+    begun = asked("begin", folder, wanted(image))
+    os.kill(begun["pid"], signal.SIGKILL)
+    assert awaited(lambda: not answers(Machine(PANEL), str(folder / "vda.socket")))
+    again = asked("begin", folder, wanted(image))
+    assert again["began"] is True
+    assert answers(Machine(PANEL), str(folder / "vda.socket"))
+
+
+def test_it_ends_by_itself_when_nobody_asks_for_it(folder: Path, image: Path) -> None:
+    begun = asked("begin", folder, wanted(image, patience=0.5))
+    assert awaited(lambda: gone(begun["pid"]))
+    assert not (folder / "vda.socket").exists()
+
+
+def test_it_holds_the_lock_of_the_generations(folder: Path, image: Path, tmp_path: Path) -> None:
+    lock = tmp_path / ".lock"
+    asked("begin", folder, wanted(image, lock=str(lock)))
+    exclusive = ["flock", "--nonblock", "--exclusive", str(lock), "true"]
+    assert subprocess.run(exclusive, check=False, timeout=10).returncode == 1
+    assert (
+        subprocess.run(["flock", "-ns", str(lock), "true"], check=False, timeout=10).returncode == 0
+    )
+    asked("end", folder)
+    assert subprocess.run(exclusive, check=False, timeout=10).returncode == 0
+
+
+def test_an_image_that_cannot_be_opened_is_named(folder: Path, tmp_path: Path) -> None:
+    words = [PYTHON, "-I", "-B", "-", "begin", str(folder), json.dumps(wanted(tmp_path / "none"))]
+    done = subprocess.run(
+        words, input=SCRIPT.read_bytes(), capture_output=True, timeout=40, check=False
+    )
+    assert done.returncode == 1
+    assert b"vda cannot be opened" in done.stderr
