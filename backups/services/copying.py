@@ -13,7 +13,7 @@ from labpanel.adapters.nbd_relay import relayed
 from labpanel.adapters.store_keeper import Keeper
 from labpanel.jobs.work import Work
 from labpanel.lib.disks import SourceDisk
-from labpanel.lib.hints import EVERYTHING, FULL, READ, UNCHANGED, Hint
+from labpanel.lib.hints import BITMAP, EVERYTHING, FULL, READ, UNCHANGED, Hint
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,8 @@ class Copying:
             hint = EVERYTHING  # the list is not empty, so all of it must be held against the disk
         forced = parent.forced if begun.parent else []
         self.work.line(f"{target}: {hint.mode}. {hint.why}".rstrip())
-        if hint.mode == UNCHANGED and not forced:
+        if not forced and self._untouched(disks.exports[target], hint):
+            # No server is needed on either side.
             saved = Saved(size, 0, 0, 0, 0.0, [], [], hinted=True)
             meter.of(target)(Tick(0, 0, None))
         else:
@@ -61,6 +62,11 @@ class Copying:
         if not saved.hinted:
             hint = Hint(READ, "QEMU did not show its record of what changed: everything was read.")
         return _entry(disk, disks, begun, hint, saved)
+
+    def _untouched(self, source: Export, hint: Hint) -> bool:
+        if hint.mode == BITMAP:
+            return self.mover.flagged(source, hint.context) == 0
+        return hint.mode == UNCHANGED
 
     def _save(
         self, disks: Opened, target: str, hint: Hint, forced: list[list[int]], meter: Meter

@@ -3,8 +3,8 @@
 from typing import Any
 
 from backups.models import Generation
+from backups.services.hold import LONGEST_REASON, hold
 from hosts.models import VM
-from labpanel.adapters import bus
 from labpanel.jobs.work import Failed
 from labpanel.lib.units import count
 
@@ -12,15 +12,17 @@ SHOWN = 4
 
 
 def judge(vm: VM, generation: Generation) -> None:
-    """A generation that lacks what its source could not read is kept, but the job has failed."""
+    """A generation that lacks what its source could not read is kept, but the job has failed, and
+    the VM is held: its older generations are all that may be left."""
     lacking = [disk for disk in generation.manifest["disks"] if disk.get("unreadable")]
     if not lacking:
         return
-    bus.publish("coverage")
     what = "; ".join(f"{disk['target']} at {spelled(disk['unreadable'])}" for disk in lacking)
+    what = f"{vm.host.name} cannot read all of {vm.name}: {what}"
+    hold(vm, what[:LONGEST_REASON], by="labpanel")
     raise Failed(
-        f"{vm.host.name} cannot read all of {vm.name}: {what}. What can be read is kept as "
-        f"generation {generation.key}, marked damaged; nothing older was replaced. "
+        f"{what}. What can be read is kept as generation {generation.key}, marked damaged; nothing "
+        f"older was replaced, and nothing of {vm.name} is pruned until you release it. "
         f"Look at that drive now."
     )
 

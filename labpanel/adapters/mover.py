@@ -84,6 +84,13 @@ class Mover:
         """Copy and digest a whole disk onto an empty image."""
         return self._run(source, told, target=_pair(target), watch=watch)
 
+    def flagged(self, source: Export, context: str) -> int | None:
+        """How many bytes the dirty bitmap flags; None if the export does not show it."""
+        answer: int | None = self._session.call(
+            "flagged", deadline=SILENT, source=_pair(source), context=context
+        )
+        return answer
+
     def back_up(
         self,
         source: Export,

@@ -133,6 +133,21 @@ def test_a_bitmap_that_is_not_there_is_no_hint(kept: Kept) -> None:
     assert kept.copy.read_bytes() == kept.disk.read_bytes()
 
 
+def test_what_a_bitmap_flags_is_told_at_once(
+    images: ImageHost, mover: Mover, tmp_path: Path
+) -> None:
+    disk = tmp_path / "disk.qcow2"
+    images.create(str(disk), "qcow2", 8 * BLOCK)
+    for words in (
+        ["qemu-img", "bitmap", "--add", "-f", "qcow2", str(disk), "record"],
+        ["qemu-io", "-f", "qcow2", "-c", f"write -P 1 {BLOCK - 512} 1024", str(disk)],
+    ):
+        subprocess.run(words, check=True, timeout=20, capture_output=True)
+    near = images.serve("vda", str(disk), "qcow2", writable=False, bitmap="record")
+    assert mover.flagged(Export(near, "vda"), "qemu:dirty-bitmap:record") == 2 * BLOCK
+    assert mover.flagged(Export(near, "vda"), "qemu:dirty-bitmap:none") is None
+
+
 def test_a_deep_run_without_a_bitmap_misses_nothing(kept: Kept) -> None:
     kept.write(1, b"changed")
     assert kept.save(Hint(DEEP, "")).missed == []

@@ -6,6 +6,7 @@ import pytest
 
 from backups.models import Generation, GenerationDisk, Store
 from backups.rules.chains import LONGEST
+from backups.selectors.holds import held
 from backups.selectors.parents import parents_of
 from backups.services.back_up import ask_for_backup, back_up
 from hosts.models import VM
@@ -98,6 +99,9 @@ def test_a_source_that_cannot_be_read_in_part_fails_and_keeps_what_there_is(
     assert "vda lacks bytes 4096–8191" in newest.damage
     assert newest.disks.get().unreadable == scene.saved["unreadable"]
     assert newest.key in job.sentence
+    kept = held(vm)
+    assert kept is not None
+    assert "alpha cannot read all of home" in kept.reason
 
 
 def test_what_the_bitmap_had_missed_is_an_alarm(scene: Scene, vm: VM, store: Store) -> None:
@@ -128,6 +132,18 @@ def test_an_image_that_was_not_touched_is_not_even_opened_for_writing(
     assert (disks()[0].read_bytes, disks()[0].virtual_bytes) == (0, SIZE)
     assert "mover.back_up" not in scene.asked
     assert "keeper.serve_bytes" not in scene.asked
+
+
+def test_a_bitmap_that_flags_nothing_costs_no_server(scene: Scene, vm: VM, store: Store) -> None:
+    done(vm, store)
+    scene.flagged_bytes = 0
+    scene.asked.clear()
+    assert done(vm, store).state == State.DONE
+    assert (disks()[0].mode, disks()[0].read_bytes) == ("bitmap", 0)
+    assert "keeper.serve_bytes" not in scene.asked
+    GenerationDisk.objects.update(bad=[[0, 262144]])
+    done(vm, store)
+    assert scene.saving[-1][1] == [[0, 262144]]
 
 
 def test_a_cap_reaches_the_mover(scene: Scene, vm: VM, store: Store) -> None:

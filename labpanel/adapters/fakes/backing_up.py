@@ -41,6 +41,7 @@ class Scene:
         self.saved: dict[str, Any] = {}
         self.saving: list[tuple[Hint, list[list[int]], int | None]] = []
         self.no_parent = ""
+        self.flagged_bytes: int | None = SIZE
         self.during_copy: Callable[[], None] = lambda: None
         self.boot = "b00:100:5000"
         self.image = ImageFacts((1, SIZE, 5, 5), holds_bitmaps=True, written_at=5.0, changed_at=5.0)
@@ -271,6 +272,10 @@ class FakeMover(_Fake):
         told(Tick(SIZE // 2, SIZE, self._scene.available_bytes if watch else None))
         self._scene.say("mover.copy")
         return Moved(SIZE, SIZE, SIZE // 4, 0.5, [], "00ff")
+
+    def flagged(self, source: Export, context: str) -> int | None:
+        self._scene.say("mover.flagged")
+        return self._scene.flagged_bytes
 
     def back_up(
         self,

@@ -166,4 +166,5 @@ def one_disk(
 
 
 def main() -> None:
-    serve({"ready": lambda: True, "disk": one_disk, "back_up": saver.back_up})
+    verbs = {"flagged": saver.flagged, "back_up": saver.back_up}
+    serve({"ready": lambda: True, "disk": one_disk, **verbs})

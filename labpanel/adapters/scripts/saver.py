@@ -39,7 +39,7 @@ RUN = 1  # blocks read at once: what was read is digested while the CPU's cache 
 ZERO_RUN = 1024  # blocks made zeros at once
 FINE = 4096  # how finely what cannot be read is named
 TRIES = 2000  # failing reads after which it is named by whole blocks only: each may take seconds
-SAMPLES, SAMPLE = 4, 1024  # how many bytes of a block tell whether it compresses
+SAMPLES, SAMPLE = 4, 256  # how many bytes of a block tell whether it compresses
 WORTH = 0.95
 _DEAD = {errno.ENOTCONN, errno.EPIPE, errno.ECONNRESET, errno.ESHUTDOWN}
 
@@ -266,6 +266,18 @@ def compresses(data: memoryview) -> bool:
 def _unwritten(block: int, error: nbd.Error) -> Problem:
     code = "full" if error.errnum == errno.ENOSPC else "write"
     return Problem(code, f"Writing at byte {block * BLOCK} failed: {error}")
+
+
+def flagged(source: list[str], context: str) -> int | None:
+    """How many bytes the dirty bitmap flags; None if the export does not show it."""
+    try:
+        maps = Side(*source).connect(context)
+        size: int = maps.get_size()
+        dirty = dirty_ranges(maps, size, context)
+        maps.shutdown()
+    except nbd.Error as error:
+        raise Problem("nbd", f"The connection to the disk broke: {error}") from error
+    return None if dirty is None else bytes_in(dirty, size)
 
 
 def back_up(
