@@ -1,172 +1,170 @@
-"""Full backup of a disk of mixed data beside `qemu-img convert -c` over the same hops.
+"""Backups beside what else copies disks, on a practice lab of its own, taking turns.
 
-On a practice lab of its own: the disk lies on alpha, the store once on beta (two SSH connections
-meet at the panel) and once on the panel's machine (one). Both ways read the disk through a
-read-only qemu-nbd on alpha and end in a zstd qcow2 on the store's machine; they take turns, and the
-medians are compared. Ours is the whole job, with its digests, hashes, checks and syncs.
+The store lies once on beta (two SSH connections meet at the panel) and once on the panel's machine
+(one). Ours is always the whole job: sessions, digests, hashes, checks, syncs and the ledger.
 """
 
 import argparse
-import contextlib
 import logging
 import os
-import statistics
 import tempfile
-import time
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Callable
 
 from django.core.management import call_command
-from django.utils import timezone
 
-from backups.models import Store
-from backups.services.add_store import add_store
+from backups.models import Generation, GenerationDisk, Store
 from backups.services.back_up import ask_for_backup, back_up
-from hosts.models import VM, Host
+from backups.services.verify import ask_for_verify, verify
+from hosts.models import VM
 from lab.state import Lab
 from labpanel.adapters.hypervisor import pool
-from labpanel.adapters.image_host import ImageHost
-from labpanel.adapters.machine import PYTHON, Machine
-from labpanel.adapters.nbd_relay import private_machine, relayed
-from labpanel.adapters.ssh import key_file, public_key
+from labpanel.bench import backup_peers as peers
+from labpanel.bench.backup_ground import Ground, prepared
+from labpanel.bench.backup_table import Table
+from labpanel.bench.costs import Cost, Group, group
 from labpanel.jobs import work
 from labpanel.jobs.models import Job
 from labpanel.jobs.states import State
-from labpanel.lib.shapes import PANEL, Endpoint
 
 SCRATCH = True
 ROUNDS = 3
-BAR = 1.0
 SIZE_MIB = 1536
-IMAGE = "/srv/images/bench.raw"
-_VM = """<domain type='qemu'><name>bench</name><memory unit='MiB'>64</memory>
-<os><type arch='x86_64'>hvm</type></os><devices><disk type='file' device='disk'>
-<driver name='qemu' type='raw'/><source file='{image}'/><target dev='vda' bus='virtio'/>
-</disk></devices></domain>"""
-# A third each of random bytes, of log lines, and of zeros, in turns of 16 MiB.
-_FILL = """
-import os, random, sys
-path, turns = sys.argv[1], int(sys.argv[2])
-def line():
-    return (f"Nov 22 {random.randrange(24):02}:{random.randrange(60):02}:{random.randrange(60):02} "
-        f"home dnsmasq[{random.randrange(400, 900)}]: query[A] {random.randrange(1 << 32):08x}."
-        f"example from 10.77.0.{random.randrange(255)}\\n").encode()
-with open(path, "wb") as file:
-    for turn in range(turns):
-        file.write(os.urandom(16 << 20))
-        lines = b"".join(line() for _ in range(20_000))
-        file.write((lines * 16)[:16 << 20])
-        file.seek(16 << 20, 1)
-    file.truncate(turns * 48 << 20)
-    os.fsync(file.fileno())
-"""
+LIVE_MIB = 768
+DATA_MIB = 192
+SIZES_GIB = (4, 16, 64)
 
 
 def run(options: argparse.Namespace) -> int:
-    """0 if our backup is not slower, over one hop and over two."""
+    """0 if every bar is reached."""
     call_command("migrate", verbosity=0)
     # Jobs are done right here; that no worker can be told of them is no news.
     logging.getLogger("labpanel.jobs.ledger").setLevel(logging.ERROR)
     lab = Lab.load(f"bench{os.getpid()}")
-    lab.up()
-    try:
-        return measure(lab)
-    finally:
-        pool.close()
-        lab.down()
+    with group() as costs, tempfile.TemporaryDirectory(prefix="labpanel-bench-store-") as folder:
+        lab.up()
+        try:
+            return Bench(prepared(lab), costs, folder).run()
+        finally:
+            pool.close()
+            lab.down()
 
 
-def measure(lab: Lab) -> int:
-    vm, beta = prepare(lab)
-    with tempfile.TemporaryDirectory(prefix="labpanel-bench-store-") as folder:
-        cases = {
-            "two hops": (add_store("far", beta, "/srv/store"), beta.endpoint()),
-            "one hop": (add_store("near", None, folder), PANEL),
-        }
-        slow = [
-            name
-            for name, (store, there) in cases.items()
-            if compare(name, vm, store, there, store.path) > BAR
-        ]
-    return 1 if slow else 0
+class Bench:
+    """All measurements, one after the other; `folder` is for stores on the panel's machine."""
 
+    def __init__(self, ground: Ground, costs: Group, folder: str) -> None:
+        self.ground, self.costs, self.folder = ground, costs, folder
+        self.table = Table()
+        self._stores = 0
 
-def prepare(lab: Lab) -> tuple[VM, Host]:
-    """The two hosts as rows, and a shut-off VM with the disk on alpha."""
-    public_key()
-    lab.authorize(key_file().with_suffix(".pub"))
-    hosts = {name: _host(lab, name) for name in ("alpha", "beta")}
-    machine = Machine(hosts["alpha"].endpoint())
-    for guest in ("home", "web"):  # their load is not what is measured
-        machine.run(["virsh", "destroy", guest], deadline=30, ok=None)
-    turns = str(SIZE_MIB // 48)
-    machine.run([PYTHON, "-c", _FILL, IMAGE, turns], deadline=300)
-    found = pool.call(hosts["alpha"].endpoint(), "define", deadline=60, xml=_VM.format(image=IMAGE))
-    now = timezone.now()
-    vm = VM.objects.create(
-        uuid=found["uuid"], name="bench", host=hosts["alpha"], first_seen_at=now, seen_at=now
-    )
-    return vm, hosts["beta"]
+    def run(self) -> int:
+        self.full_and_unchanged()
+        self.live()
+        for size in SIZES_GIB:
+            self.growth(size)
+        return self.table.end()
 
+    def store(self, *, far: bool = True) -> Store:
+        self._stores += 1
+        name = f"s{self._stores}"
+        return self.ground.far(name) if far else self.ground.near(name, self.folder)
 
-def _host(lab: Lab, name: str) -> Host:
-    host = lab.hosts[name]
-    key = (host.layout.state_dir / "ssh_host_ed25519_key.pub").read_text("ascii")
-    return Host.objects.create(
-        name=name, target=f"root@{host.address}", host_key=" ".join(key.split()[:2])
-    )
+    def full_and_unchanged(self) -> None:
+        """A shut-off VM with a raw disk: a full, and reading it again without a hint."""
+        vm = self.ground.vm("bench", "raw", SIZE_MIB, SIZE_MIB)
+        for far, hops in ((True, "two hops"), (False, "one hop")):
+            ours, theirs = [], []
+            for turn in range(ROUNDS):
+                store = self.store(far=far)
+                ours.append(self.backup(vm, store))
+                theirs.append(self.costs.measured(peers.convert(self.ground, vm, store)))
+                if turn < ROUNDS - 1:
+                    self.ground.drop(store)
+            what = f"full, {SIZE_MIB} MiB, {hops}"
+            self.table.against(what, ours, "qemu-img convert -c", theirs, bar=1.0)
+            if far:
+                self.proofs(vm)
+                self.unchanged_without(vm, store)
+            self.ground.drop(store)
+        self.ground.remove(vm)
 
+    def unchanged_without(self, vm: VM, store: Store) -> None:
+        ours, theirs = [], []
+        with peers.nbdcopy(self.ground, vm) as copy:
+            for _ in range(ROUNDS):
+                cost = self.backup(vm, store, deep=True)
+                disk = GenerationDisk.objects.order_by("-generation__taken_at")[0]
+                if disk.generation.manifest["disks"][0]["copied_bytes"]:
+                    raise RuntimeError("something was written of an unchanged disk")
+                ours.append(Cost(disk.seconds, cost.cpu, cost.memory))
+                theirs.append(self.costs.measured(copy))
+        self.table.against("unchanged, no bitmap, reading", ours, "nbdcopy", theirs, bar=1 / 0.8)
 
-def compare(name: str, vm: VM, store: Store, there: Endpoint, folder: str) -> float:
-    """Print both medians and their ratio (ours by theirs), which is returned."""
-    ours, theirs = [], []
-    for _ in range(ROUNDS):
-        ours.append(_timed_backup(vm, store))
-        theirs.append(_timed_convert(vm, there, f"{folder}/convert.qcow2"))
-    ratio = statistics.median(ours) / statistics.median(theirs)
-    print(  # noqa: T201
-        f"{name}: {SIZE_MIB} MiB, backup {statistics.median(ours):.2f} s, "
-        f"qemu-img convert {statistics.median(theirs):.2f} s, ratio {ratio:.2f} (bar {BAR:.2f})",
-        flush=True,
-    )
-    return ratio
+    def proofs(self, vm: VM) -> None:
+        """Verification of the content and a restore of what was just kept."""
+        generation = Generation.objects.order_by("-taken_at")[0]
+        job = ask_for_verify(generation, 2)
+        self.table.alone("verify, level 2", [self.job(job, verify)])
 
+    def live(self) -> None:
+        """A running VM with a qcow2 disk: full, unchanged, 1 % changed. virtnbdbackup, which
+        refuses a VM with checkpoints of others, has a twin of it."""
+        ground = self.ground
+        vm, twin = (ground.vm(name, "qcow2", LIVE_MIB, LIVE_MIB) for name in ("live", "twin"))
+        ours: dict[str, list[Cost]] = {"full": [], "still": [], "some": []}
+        theirs: dict[str, list[Cost]] = {"full": [], "still": [], "some": []}
+        peer = peers.has_virtnbdbackup(ground)
+        for turn in range(ROUNDS):
+            store = self.store()
+            peers.forget_virtnbdbackup(ground, twin)
+            for name, mode, level in (
+                ("full", "full", "full"),
+                ("still", "bitmap", "inc"),
+                ("some", "bitmap", "inc"),
+            ):
+                if name == "some":
+                    ground.change(vm, LIVE_MIB // 100, LIVE_MIB, turn)
+                    ground.change(twin, LIVE_MIB // 100, LIVE_MIB, turn)
+                ours[name].append(self.backup(vm, store, mode=mode))
+                if peer:
+                    copy = peers.virtnbdbackup(ground, twin, level)
+                    theirs[name].append(self.costs.measured(copy))
+            ground.drop(store)
+        peers.forget_virtnbdbackup(ground, twin)
+        table, name = self.table, "virtnbdbackup to a folder of the same host"
+        table.against(f"full, running, {LIVE_MIB} MiB", ours["full"], name, theirs["full"])
+        table.against("unchanged with bitmap", ours["still"], name, theirs["still"], most=2.0)
+        most = 0.05 * table.seconds(ours["full"]) + 2
+        table.against("1 % changed", ours["some"], name, theirs["some"], most=most)
+        ground.remove(vm)
+        ground.remove(twin)
 
-def _timed_backup(vm: VM, store: Store) -> float:
-    job = ask_for_backup(vm, store)
-    began = time.monotonic()
-    work.perform(job.pk, back_up)
-    took = time.monotonic() - began
-    ended = Job.objects.get(pk=job.pk)
-    if ended.state != State.DONE:
-        raise RuntimeError(f"the backup to be measured failed: {ended.sentence} {ended.detail}")
-    return took
+    def growth(self, gib: int) -> None:
+        """The same data in ever larger disks."""
+        ground, store = self.ground, self.store()
+        vm = ground.vm("sparse", "raw", DATA_MIB, gib << 10)
+        self.table.alone(f"full, {gib} GiB sparse", [self.backup(vm, store)])
+        deep = self.backup(vm, store, deep=True)
+        self.table.alone(f"unchanged, no bitmap, {gib} GiB sparse", [deep])
+        ground.remove(vm)
+        vm = ground.vm("wide", "qcow2", DATA_MIB, gib << 10)
+        self.backup(vm, store)
+        still = [self.backup(vm, store, mode="bitmap") for _ in range(ROUNDS)]
+        self.table.alone(f"unchanged with bitmap, {gib} GiB sparse", still, most=2.0)
+        ground.remove(vm)
+        ground.drop(store)
 
+    def backup(self, vm: VM, store: Store, *, deep: bool = False, mode: str = "") -> Cost:
+        """A whole job, which must have gone by `mode`."""
+        cost = self.job(ask_for_backup(vm, store, deep=deep), back_up)
+        disk = GenerationDisk.objects.order_by("-generation__taken_at")[0]
+        if mode and disk.mode != mode:
+            raise RuntimeError(f"{disk.mode} was measured instead of {mode}: {disk.why}")
+        return cost
 
-def _timed_convert(vm: VM, there: Endpoint, path: str) -> float:
-    """The same disk over the same hops by qemu-img, on connections of its own likewise."""
-    began = time.monotonic()
-    with _forwarded(vm.host.endpoint(), there) as (machine, socket):
-        machine.run(
-            [
-                *("qemu-img", "convert", "-c", "-W", "-m", "8", "-O", "qcow2"),
-                *("-o", "compression_type=zstd", f"nbd+unix:///vda?socket={socket}", path),
-            ],
-            deadline=600,
-        )
-        took = time.monotonic() - began
-        machine.run(["rm", "-f", "--", path], deadline=30)
-    return took
-
-
-@contextlib.contextmanager
-def _forwarded(source: Endpoint, there: Endpoint) -> Iterator[tuple[Machine, str]]:
-    with (
-        private_machine(source, "bench") as origin,
-        private_machine(there, "bench") as machine,
-        ImageHost(origin) as images,
-        ImageHost(machine) as place,
-    ):
-        socket = images.serve("vda", IMAGE, "raw", writable=False)
-        with relayed(origin, machine, socket, place.sockets()) as near:
-            yield machine, str(Path(near))
+    def job(self, job: Job, do: Callable[[work.Work], dict[str, object]]) -> Cost:
+        cost = self.costs.measured(lambda: work.perform(job.pk, do))
+        ended = Job.objects.get(pk=job.pk)
+        if ended.state != State.DONE:
+            raise RuntimeError(f"what was to be measured failed: {ended.sentence} {ended.detail}")
+        return cost
