@@ -14,12 +14,15 @@ from backups.rules.exposure import Speed
 from backups.rules.growth import LEAST_DAYS, DaysLeft, Growth, days_left, growth
 from backups.selectors.speeds import speeds_of
 from backups.selectors.stores import StoreRow, store_row
+from labpanel.jobs.models import Job
+from labpanel.jobs.states import State
 from labpanel.lib.durations import DAY, span
 from labpanel.lib.units import count, size
 
 # A line through more than a quarter of a year would hide what changed last month.
 GROWTH_DAYS = 90
 SHOWN = 60
+PRUNINGS = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +53,7 @@ class StorePage:
     generations: Sequence[Generation]
     more: int
     strangers: list[str]
+    unfinished: list[Job]
 
     @property
     def growth_words(self) -> str:
@@ -106,7 +110,19 @@ def store_page(store: Store, now: datetime) -> StorePage:
         generations=list(listed.select_related("vm").prefetch_related("disks")[:SHOWN]),
         more=max(0, sum(vm.generations for vm in vms) - SHOWN),
         strangers=list(store.strangers),
+        unfinished=_unfinished(store),
     )
+
+
+def _unfinished(store: Store) -> list[Job]:
+    """Of each VM the last pruning here, where it broke off: its journal lies in the store until a
+    later one takes it up again."""
+    jobs = Job.objects.filter(kind="prune", parameters__store=store.pk).exclude(ended_at=None)
+    newest = jobs.defer("result", "state_data", "detail").order_by("-pk")[:PRUNINGS]
+    last: dict[str, Job] = {}
+    for job in newest:
+        last.setdefault(job.parameters.get("vm_uuid", ""), job)
+    return [job for job in last.values() if job.state not in {State.DONE, State.CANCELLED}]
 
 
 def _vms(there: Any) -> list[KeptVM]:

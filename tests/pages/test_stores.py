@@ -54,6 +54,17 @@ def test_what_is_not_the_panels_is_named(signed_in: Client, lab: Lab) -> None:
     assert "leaves it alone" not in text_of(signed_in, "/stores/far/")
 
 
+def test_a_pruning_that_broke_off_is_told_until_one_is_done(signed_in: Client, lab: Lab) -> None:
+    asked = {"vm_uuid": str(lab.home.uuid), "store": lab.store.pk}
+    ago = timedelta(hours=2)
+    factory.make_job("prune", lab.home, ago, state="lost", sentence="Its worker died.",
+                     parameters=asked)  # fmt: skip
+    assert "Its worker died." in text_of(signed_in, "/stores/far/")
+    assert "Its worker died." not in text_of(signed_in, "/stores/near/")
+    factory.make_job("prune", lab.home, ago / 2, parameters=asked)
+    assert "Its worker died." not in text_of(signed_in, "/stores/far/")
+
+
 def test_what_is_gone_from_a_store_is_not_counted(signed_in: Client, lab: Lab) -> None:
     Generation.objects.update(state=Generation.State.MISSING)
     assert "Nothing yet." in text_of(signed_in, "/stores/far/")
