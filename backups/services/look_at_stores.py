@@ -17,12 +17,17 @@ from hosts.models import Host
 from labpanel.adapters import bus
 from labpanel.adapters.errors import AdapterError
 from labpanel.adapters.machine import Machine
+from labpanel.adapters.script_session import ScriptRefused
 from labpanel.adapters.store_keeper import Keeper
 from labpanel.jobs.models import Job
 from labpanel.jobs.states import ACTIVE
 from labpanel.lib.shapes import PANEL
 
 log = logging.getLogger(__name__)
+_READ_ONLY = (
+    "{store.path} is mounted read-only: what it holds can be read, and nothing new can be kept. "
+    "Look why (a drive that fails is a common cause), and mount it writable."
+)
 
 
 def look_at_stores() -> None:
@@ -37,22 +42,47 @@ def look_at(store: Store) -> None:
         with Keeper(
             Machine(store.endpoint()), store.path, panel_id(), str(store.store_id)
         ) as keeper:
-            seen = keeper.look()
-            sweep(keeper, seen["partials"])
+            seen = _seen(keeper)
+            if not seen["read_only"]:
+                sweep(keeper, seen["partials"])
     except AdapterError as error:
         log.info("store %s: %s", store.name, error.sentence)
         Store.objects.filter(pk=store.pk).update(error=error.sentence)
         return
     Store.objects.filter(pk=store.pk).update(
-        error="",
+        error=_READ_ONLY.format(store=store) if seen["read_only"] else "",
         looked_at=timezone.now(),
         size_bytes=seen["size_bytes"],
         available_bytes=seen["available_bytes"],
         drives=_drives(store, seen["path"]),
+        strangers=[*seen["strangers"], *_unknown(seen["generations"])],
     )
     forget_pruned(store, seen["pruned"])
     take_in(store, seen["generations"])
     note_store_reading(store, seen["size_bytes"], seen["available_bytes"])
+
+
+def _seen(keeper: Keeper) -> dict[str, Any]:
+    """What a look finds. A marker that rotted is written anew where a generation proves the store:
+    what is not the store that was meant is refused in the end."""
+    try:
+        return keeper.look()
+    except ScriptRefused as refusal:
+        if refusal.code not in {"damaged", "not-a-store"} or not keeper.mark_again():
+            raise
+        log.warning("%s The marker was written anew.", refusal.sentence)
+    return keeper.look()
+
+
+def _unknown(entries: list[dict[str, Any]]) -> list[str]:
+    """Generations that cannot say what they are, and that the panel never took in."""
+    mute = {entry["key"]: entry for entry in entries if "manifest" not in entry}
+    known = Generation.objects.filter(key__in=mute).values_list("key", flat=True)
+    return [
+        f"{entry['vm_uuid']}/{key}/ ({entry['damage']})"
+        for key, entry in mute.items()
+        if key not in known
+    ]
 
 
 def _drives(store: Store, path: str) -> list[str]:

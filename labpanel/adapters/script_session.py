@@ -34,7 +34,17 @@ _BOOT = (
 _PACKAGES = ("labpanel", "labpanel.adapters", "labpanel.adapters.scripts")
 
 EXPORTER = ("wire", "exporter")
-KEEPER = ("wire", "digests", "exporter", "manifests", "locks", "filling", "journal", "keeper")
+KEEPER = (
+    "wire",
+    "digests",
+    "exporter",
+    "manifests",
+    "locks",
+    "filling",
+    "journal",
+    "surroundings",
+    "keeper",
+)
 PRUNER = (*KEEPER, "blocks", "crew", "saver", "mover", "rebuilder", "merges", "pruner")
 MOVER = ("wire", "digests", "blocks", "crew", "saver", "mover")
 

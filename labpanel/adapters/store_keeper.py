@@ -58,6 +58,11 @@ class Keeper:
             "lock", deadline=SHORT, store=self.path, vm_uuid=vm_uuid, exclusive=exclusive
         )
 
+    def mark_again(self) -> bool:
+        """Write a lost or damaged marker anew, if a generation proves that this is the store."""
+        answer: bool = self._session.call("mark_again", deadline=LONG, **self._whole())
+        return answer
+
     def begin(
         self, vm_uuid: str, key: str, disks: Sequence[Mapping[str, Any]]
     ) -> dict[str, dict[str, str]]:

@@ -13,6 +13,7 @@ from backups.services.identity import panel_id
 from backups.services.index_generation import index_generation
 from labpanel.adapters.scripts import manifests
 from labpanel.adapters.scripts.digests import header
+from labpanel.adapters.scripts.surroundings import write_marker
 
 BLOCK = 256 * 1024
 BLOCKS = 12
@@ -46,8 +47,7 @@ class Made:
 def made_store(folder: Path, name: str = "shelf") -> Made:
     folder.mkdir()
     store_id = _uuid(name)
-    marker = {"format": 1, "store_id": store_id, "panel_id": panel_id()}
-    manifests.write_json(folder / "labpanel-store.json", marker)
+    write_marker(folder, panel_id(), store_id)
     store = Store.objects.create(name=name, path=str(folder), store_id=store_id)
     return Made(folder, store)
 

@@ -35,6 +35,7 @@ class Keeping:
         self.generations: list[dict[str, Any]] = []
         self.partials: list[dict[str, str]] = []
         self.dropped: list[str] = []
+        self.read_only = False
 
     def __call__(self, *_: Any) -> "Keeping":
         return self
@@ -57,6 +58,8 @@ class Keeping:
             "available_bytes": 60,
             "generations": self.generations,
             "partials": self.partials,
+            "read_only": self.read_only,
+            "strangers": ["holiday.jpg"],
             "pruned": [],
         }
 
@@ -167,6 +170,17 @@ def test_a_manifest_that_makes_no_sense_harms_nothing_else(keeping: Keeping, sto
     ]
     looking.look_at(store)
     assert [generation.key for generation in Generation.objects.all()] == [KEY]
+
+
+def test_a_store_that_is_mounted_read_only_is_said_and_left_as_it_is(
+    keeping: Keeping, store: Store
+) -> None:
+    keeping.read_only = True
+    keeping.partials = [{"key": KEY, "vm_uuid": VM_UUID}]
+    looking.look_at(store)
+    store.refresh_from_db()
+    assert "/srv/store is mounted read-only" in store.error
+    assert (store.strangers, keeping.dropped) == (["holiday.jpg"], [])
 
 
 def test_a_store_that_does_not_answer_keeps_its_last_word(keeping: Keeping, store: Store) -> None:

@@ -1,5 +1,6 @@
 """Real stores with a flipped bit in each kind of place: found, named, and no innocent is marked."""
 
+import json
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -9,6 +10,7 @@ import pytest
 from backups.models import Generation, GenerationDisk, Store
 from backups.services.verify import ask_for_verify, verify
 from labpanel.adapters.script_session import ScriptRefused
+from labpanel.adapters.scripts.surroundings import write_marker
 from labpanel.jobs.models import Job
 from labpanel.jobs.states import State
 from labpanel.jobs.work import Cancelled, Failed, Work
@@ -240,9 +242,9 @@ def gone(folder: Path) -> None:
 
 def swapped(folder: Path) -> None:
     marker = folder / "labpanel-store.json"
-    text = marker.read_text().replace("00000000-0000", "99999999-0000")
+    panel = json.loads(marker.read_text())["panel_id"]
     emptied(folder)
-    marker.write_text(text)
+    write_marker(folder, panel)
 
 
 @pytest.mark.parametrize("lose", [emptied, gone, swapped])

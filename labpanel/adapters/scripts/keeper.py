@@ -25,34 +25,16 @@ from labpanel.adapters.scripts.manifests import (
     looked_at,
     note_broken_chains,
     sha256,
-    write_json,
+)
+from labpanel.adapters.scripts.surroundings import (
+    MARKER,
+    checked_marker,
+    lost_manifests,
+    mark_again,
+    strangers,
+    write_marker,
 )
 from labpanel.adapters.scripts.wire import Problem, serve
-
-MARKER = "labpanel-store.json"
-FORMAT = 1
-
-
-def checked_marker(store: str, panel_id: str, store_id: str = "") -> dict[str, Any]:
-    """The marker of an existing store, if it is ours and the one that was meant."""
-    path = Path(store)
-    if not path.is_dir():
-        raise Problem("missing", f"{store} does not exist or is not a directory.")
-    try:
-        marker: dict[str, Any] = json.loads((path / MARKER).read_text("utf-8"))
-    except FileNotFoundError:
-        raise Problem(
-            "not-a-store", f"{store} is not a store (any more): {MARKER} is gone."
-        ) from None
-    except ValueError:
-        raise Problem("damaged", f"{store}/{MARKER} is damaged.") from None
-    if marker.get("format") != FORMAT:
-        raise Problem("format", f"{store} was written by another version of labpanel.")
-    if marker.get("panel_id") != panel_id:
-        raise Problem("foreign", f"{store} is used by another panel.")
-    if store_id and marker.get("store_id") != store_id:
-        raise Problem("swapped", f"{store} holds another store than the one that was added.")
-    return marker
 
 
 def init(store: str, panel_id: str, *, take_over: bool = False) -> dict[str, Any]:
@@ -66,11 +48,10 @@ def init(store: str, panel_id: str, *, take_over: bool = False) -> dict[str, Any
     if (path / MARKER).exists():
         if take_over:
             old = json.loads((path / MARKER).read_text("utf-8"))
-            write_json(path / MARKER, {**old, "panel_id": panel_id})
+            write_marker(path, panel_id, old["store_id"])
         marker = checked_marker(store, panel_id)
     else:
-        marker = {"format": FORMAT, "store_id": str(uuid.uuid4()), "panel_id": panel_id}
-        write_json(path / MARKER, marker)
+        marker = write_marker(path, panel_id)
     return {**marker, **exporter.room(store)}
 
 
@@ -92,10 +73,10 @@ def _prove_writable(path: Path) -> None:
 
 def look(store: str, panel_id: str, store_id: str) -> dict[str, Any]:
     """Room, the manifest of every complete generation: `{"manifest"}` or `{"damage"}`, `partials`,
-    and in `pruned` the keys of generations that are none any more."""
+    in `pruned` the keys of generations that are none any more, and what is not ours."""
     checked_marker(store, panel_id, store_id)
     found, pruned = [], []
-    for folder in sorted(Path(store).iterdir()):
+    for folder in sorted(path for path in Path(store).iterdir() if path.is_dir()):
         of_one, going = _look_at_one(folder)
         found += of_one
         pruned += going
@@ -106,6 +87,8 @@ def look(store: str, panel_id: str, store_id: str) -> dict[str, Any]:
     ]
     return {
         **exporter.room(store),
+        "read_only": bool(os.statvfs(store).f_flag & os.ST_RDONLY),
+        "strangers": strangers(store),
         "generations": found,
         "partials": partials,
         "pruned": pruned,
@@ -123,6 +106,8 @@ def _look_at_one(folder: Path) -> tuple[list[dict[str, Any]], list[str]]:
         ],
     )
     links = journal.links(folder)
+    going = {entry["key"] for entry in links}
+    found += [entry for entry in lost_manifests(folder) if entry["key"] not in going]
     note_broken_chains([*found, *links])
     return found, [entry["key"] for entry in links]
 
@@ -181,6 +166,7 @@ VERBS: dict[str, Callable[..., Any]] = {
     **exporter.VERBS,
     "init": init,
     "look": look,
+    "mark_again": mark_again,
     "begin": begin,
     "lock": locks.lock,
     "finish": filling.finish,

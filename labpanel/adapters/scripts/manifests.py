@@ -128,7 +128,9 @@ def wrong_sizes(folder: Path, manifest: dict[str, Any]) -> str:
 
 
 def note_broken_chains(entries: list[dict[str, Any]]) -> None:
-    """Mark every generation of a VM whose images back, at any remove, on one that is not there."""
+    """Mark every generation of a VM whose images back, at any remove, on one that is not there.
+    One whose manifest cannot be read is there: what it backs on itself is not known."""
+    mute = {entry["key"] for entry in entries if "manifest" not in entry}
     whole = {entry["key"]: entry["manifest"] for entry in entries if "manifest" in entry}
     parents = {
         (key, disk["target"]): disk.get("parent")
@@ -140,7 +142,7 @@ def note_broken_chains(entries: list[dict[str, Any]]) -> None:
             at: str | None = entry["key"]
             while at and (at, target) in parents:
                 at = parents[at, target]
-            if at:
+            if at and at not in mute:
                 entry.setdefault("damage", f"{target} backs on generation {at}, which is gone")
 
 

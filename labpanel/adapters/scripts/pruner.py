@@ -12,7 +12,15 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from labpanel.adapters.scripts import exporter, keeper, locks, manifests, merges, rebuilder
+from labpanel.adapters.scripts import (
+    exporter,
+    keeper,
+    locks,
+    manifests,
+    merges,
+    rebuilder,
+    surroundings,
+)
 from labpanel.adapters.scripts.journal import JOURNAL, MERGING, Journal, begun
 from labpanel.adapters.scripts.merges import Merge
 from labpanel.adapters.scripts.wire import Problem, run, say, serve
@@ -28,6 +36,7 @@ def prune(store: str, panel_id: str, store_id: str, vm_uuid: str, drop: list[str
     before = _taken(folder)
     done = _take_up(folder)
     listed = _listed(folder)
+    _none_is_mute(folder, listed)
     gone = [key for key in drop if key not in listed and key not in done]
     if gone:
         raise Problem("missing", f"Generation {gone[0]} is not there (any more).")
@@ -48,7 +57,7 @@ def take_up(store: str, panel_id: str, store_id: str, vm_uuid: str) -> list[str]
 
 
 def _folder(store: str, panel_id: str, store_id: str, vm_uuid: str) -> Path:
-    keeper.checked_marker(store, panel_id, store_id)
+    surroundings.checked_marker(store, panel_id, store_id)
     locks.lock(store, vm_uuid, exclusive=True)
     return manifests.vm_folder(store, vm_uuid)
 
@@ -73,6 +82,16 @@ def _listed(folder: Path) -> dict[str, Any]:
         if manifests.KEY.match(place.parent.name) and manifest is not None:
             found[place.parent.name] = manifest
     return found
+
+
+def _none_is_mute(folder: Path, listed: Mapping[str, Any]) -> None:
+    """Who cannot say what its images back on might back on what is to go."""
+    for entry in surroundings.mute(folder, listed):
+        raise Problem(
+            "damaged",
+            f"The manifest of generation {entry} cannot be read, so nobody knows what it is built "
+            f"on: nothing of this VM is dropped here until it is mended (./panel mend {entry}).",
+        )
 
 
 def _rebuild(journal: Journal, listed: Mapping[str, Any]) -> None:
