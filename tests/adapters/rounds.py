@@ -8,12 +8,15 @@ bytes for each generation kept.
 import contextlib
 import random
 import subprocess
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
+from labpanel.adapters.errors import AdapterError
 from labpanel.adapters.image_host import ImageHost
 from labpanel.adapters.machine import Machine
 from labpanel.adapters.mover import Export, Mover, Saved, Tick
+from labpanel.adapters.pruner import Pruner as RealPruner
 from labpanel.adapters.store_keeper import Keeper
 from labpanel.lib.hints import BITMAP, DEEP, FULL, READ, Hint
 from labpanel.lib.shapes import PANEL
@@ -21,6 +24,13 @@ from labpanel.lib.shapes import PANEL
 BLOCK, CLUSTER = 256 * 1024, 64 * 1024
 VM, PANEL_ID = "11111111-2222-4333-8444-555555555555", "panel-one"
 RECORD = "record"
+
+
+class Pruner(RealPruner):
+    """One that can die like a machine without power."""
+
+    def kill(self) -> None:
+        self._session._process.kill()
 
 
 class Killed(Exception):
@@ -99,6 +109,7 @@ class Rounds:
         self.folder = folder
         self.guest = Guest(folder / "guest.qcow2", 14 * BLOCK + 1536, self.chance)
         self.kept: dict[str, bytes] = {}
+        self.made = 0
         self._count = 0
 
     @contextlib.contextmanager
@@ -109,8 +120,8 @@ class Rounds:
             ImageHost(Machine(PANEL)) as self.images,
             Mover(Machine(PANEL)) as self.mover,
         ):
-            store_id = self.keeper.init()["store_id"]
-            with Keeper(Machine(PANEL), str(self.store), PANEL_ID, store_id) as self.keeper:
+            self._store_id = self.keeper.init()["store_id"]
+            with Keeper(Machine(PANEL), str(self.store), PANEL_ID, self._store_id) as self.keeper:
                 yield
 
     def back_up(self, *, deep: bool = False, killed: bool = False) -> Saved:
@@ -136,6 +147,7 @@ class Rounds:
         self.keeper.finish(VM, key, manifest, {"domain.xml": "<domain/>"})
         self.guest.begin_record()
         self.kept[key] = bytes(self.guest.model)
+        self.made += 1
         return saved
 
     def _hint(self, parent: str | None, *, deep: bool) -> Hint:
@@ -170,6 +182,28 @@ class Rounds:
         for socket in (listed, stored):
             self.keeper.stop(socket)
         return saved
+
+    def prune(self, *, killed: bool = False) -> None:
+        """Some generations go, the newest too at times; `killed`, in the middle of it. What is gone
+        then is one that was to go."""
+        keys = sorted(self.kept)
+        drop = self.chance.sample(keys, self.chance.randrange(1, min(4, len(keys))))
+        opened = Pruner(Machine(PANEL), str(self.store), PANEL_ID, self._store_id)
+        with opened, contextlib.suppress(AdapterError) if killed else contextlib.nullcontext():
+            if killed:
+                opened.prune(VM, [], lambda _: None)  # the script runs now: only its work is cut
+                threading.Timer(self.chance.uniform(0, 0.5), opened.kill).start()
+            opened.prune(VM, drop, lambda _: None)
+        there = {entry["key"]: entry for entry in self.keeper.look()["generations"]}
+        gone = set(keys) - set(there)
+        assert gone <= set(drop)
+        assert killed or gone == set(drop)
+        assert not any("damage" in entry for entry in there.values())
+        self.kept = {key: content for key, content in self.kept.items() if key in there}
+        if keys[-1] in gone:
+            self.guest.lose()  # its record began at a generation that is no more
+        for key, content in self.kept.items():
+            assert self.read(key) == content, key
 
     def sweep(self) -> None:
         """What a settling does after a worker's death."""

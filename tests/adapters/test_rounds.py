@@ -8,9 +8,12 @@ import pytest
 
 from tests.adapters.rounds import BLOCK, Rounds
 
-ROUNDS = 24
+ROUNDS = 30
 # What a round may be, beside the guest's own work; the seam for more verbs of the store.
-STEPS = ("plain", "plain", "plain", "lost", "deep", "missed", "killed", "grown", "restored")
+STEPS = (
+    *("plain", "plain", "plain", "lost", "deep", "missed", "killed", "grown", "restored"),
+    *("pruned", "cut short"),
+)
 
 
 def step(rounds: Rounds, kind: str) -> None:
@@ -29,6 +32,8 @@ def step(rounds: Rounds, kind: str) -> None:
         case "restored" if rounds.kept:
             key = rounds.chance.choice(sorted(rounds.kept))
             assert rounds.restore(key) == rounds.kept[key]
+        case "pruned" | "cut short" if len(rounds.kept) > 1:
+            rounds.prune(killed=kind == "cut short")
         case "grown":
             guest.grow()
             guest.work()
@@ -68,6 +73,7 @@ def test_every_generation_reads_as_the_disk_did(qemu: None, tmp_path: Path, seed
                 step(rounds, kinds.pop())
                 newest = max(rounds.kept, default="")
                 assert not newest or rounds.read(newest) == rounds.kept[newest]
-    assert len(rounds.kept) > ROUNDS // 2
+    assert rounds.made > ROUNDS // 2
+    assert len(rounds.kept) < rounds.made
     for key, content in rounds.kept.items():
         assert rounds.read(key) == content, key
