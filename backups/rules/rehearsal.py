@@ -104,14 +104,14 @@ def life_check(life: Life) -> Check:
     if life.seconds is not None:
         last = _last_line(life.console)
         more = f" Its console ends with “{last}”." if last else ""
-        return Check(what, True, f"Its agent answered after {life.seconds:.0f} s.{more}")
+        return Check(what, True, f"Its agent answered after {life.seconds:.0f}\u00a0s.{more}")
     if life.ended:
         return Check(what, False, f"{life.ended} Its console: “{_last_line(life.console)}”.")
     if trouble:
         return Check(what, False, f"Its console stopped at “{_last_line(life.console)}”.")
     if any(said.rstrip().endswith(words) for words in _LOGIN):
         return Check(what, True, "Its console asks somebody to sign in.")
-    given = f"within {life.waited:.0f} s"
+    given = f"within {life.waited:.0f}\u00a0s"
     silent = f"Its agent did not answer {given}" if life.had_agent else "It has no guest agent"
     if any(words in said for words in _BOOTING):
         more = f"its console got as far as “{_last_line(life.console)}”"
@@ -210,7 +210,7 @@ def _unproven(seen: Seen) -> str:
 
 
 def _proven(seen: Seen, disks: Sequence[Check]) -> str:
-    took = f" in {seen.life.seconds:.0f} s" if seen.life.seconds is not None else ""
+    took = f" in {seen.life.seconds:.0f}\u00a0s" if seen.life.seconds is not None else ""
     there = [check for check in disks if check.passed]
     return (
         f"{seen.name} booted from this copy on {seen.host}{took} with {count(len(there), 'disk')}."

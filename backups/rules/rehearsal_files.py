@@ -33,19 +33,19 @@ def _check(place: str, tree: Tree, live: Tree | None, why_no_live: str, *, own: 
     what = f"Files in {place}"
     if not tree.files:
         return _empty(what, place, live, why_no_live, own=own)
-    here = f"{_files(tree)}, the newest of {_day(tree.newest)}"
+    here = f"{_files(tree)}, the newest from {_day(tree.newest)}"
     if live is None:
         why = why_no_live or "the running VM does not have this place"
         return Check(what, None, f"{here}; there is nothing to hold this against: {why}.")
     if live.cut or tree.cut:
         return Check(what, None, f"More than {tree.files} files; too many to compare.")
     passed = _compared(tree, live)
-    must = f"of the running VM’s files {live.old} are older than this copy and must be in it"
+    must = f"{count(live.old, 'file')} of the running VM did not change since and must be here"
     if passed is not True:
         return Check(what, passed, f"Only {here}; {must}.")
     if live.old and tree.newest < live.old_newest:
         newest = _day(live.old_newest)
-        seen = f"{here}, but the running VM has one of {newest} that was there at the backup."
+        seen = f"{here}, but the running VM has one from {newest} that was there at the backup."
         return Check(what, None, seen)
     return Check(what, True, f"{here}; {must}.")
 

@@ -20,8 +20,8 @@ class Rehearsing:
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """One rehearsal. `level` and `word` are for a mark; `checks` as the model has them;
-    `pictured`, whether there is a picture of the screen to be fetched."""
+    """One rehearsal. `level` and `word` are for a mark; `checks` as the model has them, what is
+    wrong first; `pictured`, whether there is a picture of the screen to be fetched."""
 
     pk: int
     generation: str
@@ -91,6 +91,6 @@ def shown(one: Rehearsal) -> Shown:
         level=level,
         word=word,
         sentence=one.sentence,
-        checks=one.checks,
+        checks=sorted(one.checks, key=lambda check: check["passed"] is not False),
         pictured=bool(getattr(one, "pictured", False)),
     )

@@ -38,7 +38,7 @@ def with_home(tree: Tree | None, live: Tree | None = LIVE_TREES["/home"]) -> See
 def test_a_copy_in_which_all_is_there_passes() -> None:
     outcome = judge(ALL_WELL)
     assert outcome.passed is True
-    assert outcome.sentence == "home booted from this copy on beta in 7 s with 2 disks."
+    assert outcome.sentence == "home booted from this copy on beta in 7\u00a0s with 2 disks."
     assert all(one.passed for one in outcome.checks)
     assert "“guest home: booted after 4 s”" in check(ALL_WELL, "The guest comes up").seen
 

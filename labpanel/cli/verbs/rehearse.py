@@ -1,4 +1,4 @@
-"""`./panel rehearse GENERATION`: boot a backup on a host, isolated, and look whether all is there."""
+"""`./panel rehearse GENERATION`: boot a backup, isolated, and look whether all is there."""
 
 import argparse
 
