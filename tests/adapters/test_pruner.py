@@ -1,6 +1,7 @@
 """Dropping generations: what stays reads as it did, byte by byte, whatever happens on the way."""
 
 import json
+import os
 import random
 import subprocess
 from collections.abc import Iterator
@@ -212,3 +213,86 @@ def test_killed_at_every_step_it_is_taken_up(qemu: None, tmp_path: Path) -> None
         said, _ = shard.communicate(timeout=250)
         assert shard.returncode == 0, said[-3000:]
         assert int(said.splitlines()[-1].split()[2]) > 20
+
+
+@pytest.fixture
+def small(qemu: None, tmp_path: Path) -> Iterator[Made]:
+    """A store on a file system of its own, with little room."""
+    if os.geteuid() != 0:
+        pytest.skip("only root can mount a small file system")
+    place = tmp_path / "small"
+    place.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=64m", "labpanel-test", str(place)]
+    subprocess.run(mount, check=True, timeout=20)
+    try:
+        generations.init(place / "store")
+        yield Made(place / "store", random.Random(11))
+    finally:
+        subprocess.run(["umount", "--lazy", str(place)], check=True, timeout=20)
+
+
+def full(made: Made, free: int) -> Path:
+    """A file of somebody else that leaves so many bytes."""
+    filler = made.store.parent / "filler"
+    status = os.statvfs(made.store)
+    filler.write_bytes(bytes(status.f_bavail * status.f_frsize - free))
+    return filler
+
+
+_BLIND = """
+import sys
+from labpanel.adapters.scripts import exporter, pruner
+from labpanel.adapters.scripts.wire import Problem
+pruner._check_room = lambda *_: None
+try:
+    pruner.prune(sys.argv[1], "panel-one", "store-one", sys.argv[2], sys.argv[3:])
+except Problem as problem:
+    print(problem.code, problem.sentence)
+finally:
+    exporter.stop_all()
+"""
+
+
+@pytest.mark.parametrize(("going", "repeated"), [(0, 32), (1, 1)])
+def test_a_store_that_is_full_in_the_middle_loses_nothing(
+    small: Made, going: int, repeated: int
+) -> None:
+    """The room is not looked at beforehand, so that it really ends in the middle. What was packed
+    is unpacked by a merge into the oldest; a rebuild packs what cannot be packed."""
+    keys = [
+        small.add(
+            {
+                "vda": b"".join(
+                    small.chance.randbytes(BLOCK // repeated) * repeated for _ in range(6)
+                )
+            }
+        )
+        for _ in range(3)
+    ]
+    filler = full(small, 600 << 10)
+    words = [PYTHON, "-c", _BLIND, str(small.store), VM, keys[going]]
+    done = subprocess.run(words, cwd=REPOSITORY, capture_output=True, text=True, timeout=60)
+    assert "\nfull The store ran full while vda of generation" in f"\n{done.stdout}", done
+    filler.unlink()
+    stay = [key for key in keys if key != keys[going]]
+    small.assert_as_it_was(stay)
+    with Pruner(Machine(PANEL), str(small.store), "panel-one", "store-one") as pruner:
+        assert pruner.take_up(VM, lambda _: None) == ([keys[0]] if going == 0 else [])
+        if going:
+            small.assert_sound(keys)
+            pruner.prune(VM, [keys[going]], lambda _: None)
+    small.assert_sound(stay)
+    assert sorted(path.name for path in small.folder.iterdir()) == [".lock", *stay]
+
+
+@pytest.mark.parametrize("going", [0, 1])
+def test_too_little_room_is_said_before_anything_is_done(small: Made, going: int) -> None:
+    keys = [small.add({"vda": small.chance.randbytes(2 * BLOCK)}) for _ in range(3)]
+    full(small, 600 << 10)
+    with (
+        Pruner(Machine(PANEL), str(small.store), "panel-one", "store-one") as pruner,
+        pytest.raises(ScriptRefused, match=r"needs up to \d+ MiB of room in the store, and 0 MiB"),
+    ):
+        pruner.prune(VM, [keys[going]], lambda _: None)
+    small.assert_sound(keys)
+    assert not (small.folder / "journal.json").exists()
