@@ -5,8 +5,8 @@ from django.utils import timezone
 from backups.services import look_at_stores as looking
 from backups.services import settle
 from backups.services.back_up import back_up as do_back_up
-from backups.services.mend import mend as do_mend
 from backups.services.make_way import make_way_for_snapshots as do_make_way
+from backups.services.mend import mend as do_mend
 from backups.services.policy_turn import policy_turn
 from backups.services.prune import prune as do_prune
 from backups.services.rehearse import rehearse as do_rehearse
@@ -44,6 +44,7 @@ def rehearse(job_id: int) -> None:
 @app.task(name="backups.tasks.prune")
 def prune(job_id: int) -> None:
     work.perform(job_id, do_prune)
+    _look_for_more()
 
 
 @app.task(name="backups.tasks.restore")

@@ -53,7 +53,7 @@ def delete(request: HttpRequest, pk: int) -> HttpResponse:
 
 def _form(request: HttpRequest, kept: Policy | None) -> HttpResponse:
     """The form; what is wrong stands above it, and what was typed stays."""
-    form = PolicyForm(request.POST if request.method == "POST" else None, policy=kept)
+    form = PolicyForm(request.POST if request.method == "POST" else None, kept)
     if form.is_bound and form.is_valid():
         try:
             save_policy(kept, form.changes(), form.named())

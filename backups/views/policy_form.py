@@ -1,8 +1,9 @@
 """What a person types about a policy."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django import forms
+from django.http import QueryDict
 from django.utils import timezone
 
 from backups.models import Policy, Store
@@ -34,6 +35,17 @@ def _clock(label: str, *, required: bool) -> forms.TimeField:
     return forms.TimeField(label=label, widget=shown, required=required)
 
 
+if TYPE_CHECKING:  # generic in the stubs only
+    ChoiceOfVMs = forms.ModelMultipleChoiceField[VM]
+else:
+    ChoiceOfVMs = forms.ModelMultipleChoiceField
+
+
+class _VMsField(ChoiceOfVMs):
+    def label_from_instance(self, obj: Any) -> str:
+        return f"{obj.name} on {obj.host.name}"
+
+
 class PolicyForm(forms.Form):
     """One policy. The stores and VMs to choose from are those that are known now."""
 
@@ -42,13 +54,11 @@ class PolicyForm(forms.Form):
         label="Which VMs",
         choices=(("1", "every VM that no other policy names, new ones too"), ("", "only these:")),
         coerce=bool,
-        empty_value=False,
+        empty_value="",
         required=False,
         widget=forms.RadioSelect,
     )
-    vms = forms.ModelMultipleChoiceField(
-        queryset=VM.objects.none(), required=False, widget=forms.CheckboxSelectMultiple
-    )
+    vms = _VMsField(queryset=VM.objects.none(), required=False, widget=forms.CheckboxSelectMultiple)
     often = forms.ChoiceField(label="How often", choices=_OFTEN)
     at = _clock("At", required=True)
     weekday = forms.TypedChoiceField(
@@ -73,14 +83,13 @@ class PolicyForm(forms.Form):
     window_end = _clock("until", required=False)
     enabled = forms.BooleanField(label="switched on", required=False)
 
-    def __init__(self, *args: Any, policy: Policy | None = None, **options: Any) -> None:
-        super().__init__(*args, initial=_initial(policy), **options)
+    def __init__(self, data: QueryDict | None, policy: Policy | None) -> None:
+        super().__init__(data, initial=_initial(policy))
         present = VM.objects.filter(missing_since=None).select_related("host")
         vms, places = self.fields["vms"], self.fields["places"]
         assert isinstance(vms, forms.ModelMultipleChoiceField)
         assert isinstance(places, forms.MultipleChoiceField)
         vms.queryset = present.defer("xml", "inactive_xml")
-        vms.label_from_instance = lambda vm: f"{vm.name} on {vm.host.name}"
         places.choices = _places()
 
     def changes(self) -> Changes:
@@ -91,7 +100,7 @@ class PolicyForm(forms.Form):
         )
         changes: Changes = {
             "cron": preset.written(),
-            "is_default": given["is_default"],
+            "is_default": bool(given["is_default"]),
             "places": given["places"],
             "bytes_per_second": round(given["cap"] * MIB) if given["cap"] else None,
         }
