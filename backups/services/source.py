@@ -72,7 +72,7 @@ def facts_of(hypervisor: Hypervisor, uuid: str, leave_out: Sequence[str] = ()) -
 class Plan:
     """What a run wants of the source. `host` as manifests have it; `kept` is each disk in the
     generation that its image will back on; `checkpoint` names the record that this generation
-    begins, empty for none; `sizes` are the disks' virtual bytes; all by target."""
+    begins, empty for none."""
 
     host: str = ""
     kept: Mapping[str, Kept] = field(default_factory=dict)

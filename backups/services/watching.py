@@ -68,7 +68,7 @@ class Watch:
 
     def look(self) -> None:
         """Raise Failed if the backup was ended for the guest's sake, or the guest is off."""
-        self._raise_if(self.source.look().tripped)
+        self._raise_if(self.source.look())
         state = patiently(
             lambda: self.hypervisor.call("state", deadline=SHORT, uuid=self.facts.uuid)
         )
@@ -95,6 +95,11 @@ class Watch:
                 f"What {name} overwrote during the backup took 80 % of the room reserved for it in "
                 f"{where} ({size(self.limit)}), so the backup was ended before {name} could be "
                 f"harmed; {mended}"
+            )
+        if tripped == "blind":
+            raise Failed(
+                f"{where}, where {name}'s images lie, cannot be looked at any more, so the backup "
+                f"was ended. Look after that file system now."
             )
         if tripped == "room":
             raise Failed(

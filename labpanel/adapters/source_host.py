@@ -2,7 +2,6 @@
 and scripts/guard.py, typed."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from labpanel.adapters.machine import Machine
@@ -11,15 +10,6 @@ from labpanel.lib.source_facts import ImageFacts, LastRun
 
 SHORT = 20
 _MODULES = ("wire", "source", "guard")
-
-
-@dataclass(frozen=True, slots=True)
-class Guarded:
-    """`tripped` is empty, "scratch" or "room": why the host has ended the backup by itself."""
-
-    taken_bytes: int
-    free_bytes: int
-    tripped: str
 
 
 class SourceHost:
@@ -74,11 +64,13 @@ class SourceHost:
     def thawed(self) -> None:
         self._call("thawed")
 
-    def look(self) -> Guarded:
-        return Guarded(**self._call("look"))
+    def look(self) -> str:
+        """Why the host has ended the backup by itself: "scratch", "room", "blind"; empty if not."""
+        tripped: str = self._call("look")
+        return tripped
 
     def release(self) -> str:
-        """End the guard; why it had ended the backup, if it had."""
+        """End the guard; what `look` says."""
         tripped: str = self._call("release")
         return tripped
 

@@ -60,9 +60,9 @@ def test_scratch_that_takes_more_than_its_limit_ends_the_backup(
     file = tmp_path / "scratch"
     subprocess.run(["truncate", "-s", "1G", file], check=True)
     host.guard(UUID, MARK, [str(file)], limit_bytes=1 << 20, place=str(tmp_path), floor_bytes=1)
-    assert host.look().tripped == ""
+    assert host.look() == ""
     file.write_bytes(os.urandom(2 << 20))
-    until(lambda: host.look().tripped)
+    until(lambda: host.look())
     until(lambda: told() == ENDED)
     assert host.release() == "scratch"
 
@@ -72,7 +72,16 @@ def test_too_little_room_ends_the_backup(
 ) -> None:
     host.guard(UUID, MARK, [], limit_bytes=1, place=str(tmp_path), floor_bytes=1 << 60)
     until(lambda: told() == ENDED)
-    assert host.look().tripped == "room"
+    assert host.look() == "room"
+
+
+def test_a_file_system_that_cannot_be_looked_at_ends_the_backup(
+    host: SourceHost, told: Callable[[], list[str]], tmp_path: Path
+) -> None:
+    place = tmp_path / "gone"
+    host.guard(UUID, MARK, [], limit_bytes=1, place=str(place), floor_bytes=1)
+    until(lambda: told() == ENDED)
+    assert host.release() == "blind"
 
 
 def test_a_backup_that_is_not_ours_is_left_alone(

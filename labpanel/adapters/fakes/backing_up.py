@@ -9,7 +9,6 @@ from typing import Any
 from labpanel.adapters.image_host import Packing
 from labpanel.adapters.machine import Machine
 from labpanel.adapters.mover import Export, Moved, Saved, Tick
-from labpanel.adapters.source_host import Guarded
 from labpanel.lib.hints import Hint
 from labpanel.lib.shapes import PANEL, Endpoint
 from labpanel.lib.source_facts import ImageFacts, LastRun
@@ -192,12 +191,11 @@ class FakeSource(_Fake):
     def thawed(self) -> None:
         self._scene.say("source.thawed")
 
-    def look(self) -> Guarded:
-        free = self._scene.available_bytes
-        return Guarded(0, free, "room" if free < self._scene.floor_bytes else "")
+    def look(self) -> str:
+        return "room" if self._scene.available_bytes < self._scene.floor_bytes else ""
 
     def release(self) -> str:
-        return self.look().tripped
+        return self.look()
 
 
 class FakeImages(_Fake):

@@ -20,7 +20,7 @@ from labpanel.adapters.scripts.wire import Problem, die_with_parent, on_leaving,
 
 LOOK_SECONDS = 0.1
 VIRSH_SECONDS = 20
-_state: dict[str, Any] = {"on": False, "frozen": False, "tripped": "", "most": 0}
+_state: dict[str, Any] = {"on": False, "frozen": False, "tripped": ""}
 _lock = threading.Lock()
 
 
@@ -54,16 +54,16 @@ def thawed() -> None:
     _state["frozen"] = False
 
 
-def look() -> dict[str, Any]:
-    """`{"taken_bytes", "free_bytes", "tripped"}`; `tripped` is why the backup was ended: scratch
-    (the files took too much) or room (too little was free), or empty."""
-    return {"taken_bytes": taken(), "free_bytes": free(), "tripped": _state["tripped"]}
+def look() -> str:
+    """Why the backup was ended: scratch (the files took too much), room (too little was free),
+    blind (the file system cannot be looked at); empty if it was not."""
+    return str(_state["tripped"])
 
 
 def release() -> str:
-    """The backup is closed: guard no more. Why it was ended, if it was."""
+    """The backup is closed: guard no more. What `look` says."""
     _state["on"] = False
-    return str(_state["tripped"])
+    return look()
 
 
 def taken() -> int:
@@ -84,13 +84,19 @@ def free() -> int:
 
 def _watch() -> None:
     while _state["on"] and not _state["tripped"]:
-        if taken() > _state["limit"]:
-            _state["tripped"] = "scratch"
-        elif free() < _state["floor"]:
-            _state["tripped"] = "room"
+        _state["tripped"] = _judged()
         if _state["tripped"]:
             _end()
         time.sleep(LOOK_SECONDS)
+
+
+def _judged() -> str:
+    try:
+        if taken() > _state["limit"]:
+            return "scratch"
+        return "room" if free() < _state["floor"] else ""
+    except OSError:
+        return "blind"
 
 
 def _leave() -> None:
