@@ -13,7 +13,9 @@ from collections.abc import Callable
 from django.core.management import call_command
 
 from backups.models import Generation, GenerationDisk, Store
+from backups.services.ask_restore import Wish, ask_for_restore
 from backups.services.back_up import ask_for_backup, back_up
+from backups.services.restore import restore
 from backups.services.verify import ask_for_verify, verify
 from hosts.models import VM
 from lab.state import Lab
@@ -105,6 +107,15 @@ class Bench:
         generation = Generation.objects.order_by("-taken_at")[0]
         job = ask_for_verify(generation, 2)
         self.table.alone("verify, level 2", [self.job(job, verify)])
+        job = ask_for_restore(generation, self.ground.alpha, Wish(name="bench-copy"))
+        self.table.alone("restore", [self.job(job, restore)])
+        self._remove_copy()
+
+    def _remove_copy(self) -> None:
+        run = self.ground.source.run
+        listed = run(["virsh", "-q", "domblklist", "bench-copy"], deadline=30).text.split()
+        run(["virsh", "undefine", "bench-copy"], deadline=30)
+        run(["rm", "-f", "--", *listed[1::2]], deadline=30)
 
     def live(self) -> None:
         """A running VM with a qcow2 disk: full, unchanged, 1 % changed. virtnbdbackup, which

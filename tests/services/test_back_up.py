@@ -346,5 +346,5 @@ def test_coverage_costs_the_same_for_any_number(
         VirtualDisk.objects.create(
             vm=vm, target=f"vd{number}x", source=f"/x{number}", first_seen_at=now, seen_at=now
         )
-    with django_assert_max_num_queries(6):
+    with django_assert_max_num_queries(8):
         assert len(coverage(now)) == count + 1
