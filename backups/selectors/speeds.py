@@ -55,10 +55,13 @@ def _read_jobs(found: Found) -> None:
 
 
 def _tells(kind: str, parameters: dict[str, Any]) -> bool:
-    """Whether such a job reads whole disks of one generation."""
-    if "generation" not in parameters or parameters.get("in_place"):
-        return False
-    return kind == RESTORE or parameters.get("level") == 2
+    """Whether such a job reads whole disks of one generation: not one that puts a VM's own disks
+    back (only what differs is fetched), nor one that mixes generations, of several stores maybe."""
+    key = parameters.get("generation")
+    if kind == VERIFY:
+        return key is not None and parameters.get("level") == 2
+    mixed = any(other not in {"", key} for other in (parameters.get("disks") or {}).values())
+    return key is not None and not mixed and not parameters.get("in_place")
 
 
 def _read_backups(found: Found) -> None:

@@ -77,6 +77,14 @@ def test_restores_come_before_readings_and_readings_before_full_backups(kept: Ge
     assert alpha.as_json()["back_seconds"] == 40  # vda has 20 GiB
 
 
+def test_restores_that_read_only_in_part_tell_no_speed(kept: Generation) -> None:
+    job("restore", kept.key, 1, 50 * GIB, in_place=True)
+    job("restore", kept.key, 1, 50 * GIB, disks={"vda": kept.key, "vdb": "another"})
+    assert speeds() == {}
+    job("restore", kept.key, 10, 5 * GIB, disks={"vda": kept.key, "vdb": ""})
+    assert speeds()["far"].bytes_per_second == GIB / 2
+
+
 def test_a_restore_of_a_generation_that_is_gone_tells_nothing(kept: Generation) -> None:
     job("restore", "20260101T000000Z-aaaaaa", 10, GIB)
     assert speeds() == {}
