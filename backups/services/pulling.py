@@ -68,8 +68,9 @@ def pulled(
         raise
     finally:
         close_source(hypervisor, images, facts.uuid, work.job.state_data)
-        source.release()
         work.remember(closed=True)
+        with contextlib.suppress(AdapterError):  # it is gone already: nothing is open any more
+            source.release()
 
 
 def _reserved(
