@@ -9,7 +9,7 @@ import hashlib
 import json
 import os
 import shutil
-import threading
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -121,8 +121,11 @@ def finish(
     """Check and hash the images and lists, write `files` and the manifest, sync, and give it its
     name; the manifest as it was written."""
     place = home(store, vm_uuid, key, partial=True)
-    for disk in manifest["disks"]:
-        _finish_disk(place, disk)
+    with ThreadPoolExecutor() as beside:
+        # Writing out goes on beside the hashing. Its errors count: the kernel tells each only once.
+        synced = [_finish_disk(place, disk, beside) for disk in manifest["disks"]]
+    for one in synced:
+        one.result()
     manifest["files"] = {}
     for file, text in files.items():
         content = bytes.fromhex(text[4:]) if text.startswith("hex:") else text.encode()
@@ -140,17 +143,17 @@ def finish(
     return manifest
 
 
-def _finish_disk(place: Path, disk: dict[str, Any]) -> None:
+def _finish_disk(place: Path, disk: dict[str, Any], beside: Executor) -> "Future[None]":
     path = place / f"{target_name(disk['target'])}.qcow2"
     trim(path, disk["virtual_bytes"])
     exporter.check(str(path), "qcow2")
-    # Writing out goes on beside the hashing; `sync` waits for what is left of it.
-    threading.Thread(target=sync, args=(path,), daemon=True).start()
+    synced = beside.submit(sync, path)
     disk.update(file=path.name, file_bytes=path.stat().st_size, sha256=sha256(path))
     listed = path.with_suffix(".digests")
     os.truncate(listed, _list_end(disk["virtual_bytes"]))
     root = hashlib.sha256(digests.read(str(listed))).hexdigest()
     disk.update(root=root, digests={"file": listed.name, "sha256": sha256(listed)})
+    return synced
 
 
 def trim(path: Path, virtual_bytes: int) -> None:
