@@ -5,6 +5,7 @@ from django.urls import URLPattern, path
 from backups import (
     api,
     api_policies,
+    api_proofs,
     api_rehearsals,
     api_restores,
     api_retention,
@@ -24,6 +25,8 @@ urlpatterns: list[URLPattern] = [
         by_method(POST=api_retention.create_protection, DELETE=api_retention.remove_protection),
     ),
     path("generations/<str:key>/verify", api.create_verification),
+    path("generations/<str:key>/mend", api_proofs.create_mending),
+    path("verifications", api_proofs.create_verifications),
     path("generations/<str:key>/restore", api_restores.create_restore),
     path(
         "generations/<str:key>/rehearsals",

@@ -57,6 +57,7 @@ def as_json(generation: Generation) -> dict[str, Any]:
         "taken_at": generation.taken_at.isoformat(),
         "state": generation.state,
         "damage": generation.damage,
+        "faults": generation.faults,
         "protected_because": generation.protected_because,
         "hashed_at": generation.hashed_at.isoformat() if generation.hashed_at else None,
         "verified_at": generation.verified_at.isoformat() if generation.verified_at else None,

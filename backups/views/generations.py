@@ -7,6 +7,7 @@ from django.shortcuts import get_object_or_404, render
 from django.views.decorators.http import require_POST, require_safe
 
 from backups.models import Generation
+from backups.selectors.damage import damage_of
 from backups.selectors.instants import instants_on
 from backups.selectors.rehearsals import rehearsing_of
 from backups.selectors.restoring import restore_form
@@ -31,6 +32,7 @@ def generation(request: HttpRequest, key: str) -> HttpResponse:
         "generation": found,
         "disks": list(found.disks.all()),
         "proof": proof(found),
+        "damage": damage_of(found),
         "active": about.first(),
         "rehearsing": rehearsing_of(found),
         "restore": restore_form(found),

@@ -92,6 +92,9 @@ def _show(options: argparse.Namespace) -> int:
         say(f"Speed: {speed.words}.")
     if row.protects_itself:
         say(f"It lies on the same physical disk as images of {listed(row.protects_itself)}.")
+    if page.strangers:
+        say("In it, and not the panel's (they are left alone):")
+        print_table(["path"], [(path,) for path in page.strangers])
     gap()
     print_table(
         ["vm", "copies", "take", "newest", "never read back", "damaged"],
