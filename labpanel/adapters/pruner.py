@@ -28,7 +28,7 @@ class Pruner(Keeper):
 
     def prune(self, vm_uuid: str, drop: Sequence[str], told: Told) -> Pruned:
         """Drop these generations, after bringing to its end what an earlier prune began. Raises
-        ScriptRefused ("busy", "full", "damaged", "missing"); then what is listed reads as before,
+        ScriptRefused ("busy", "full", "damaged"); then what is listed reads as before,
         and the next call takes up what was begun."""
         answer = self._session.call(
             "prune", deadline=SILENT, told=told, vm_uuid=vm_uuid, drop=list(drop), **self._whole()

@@ -160,11 +160,20 @@ def test_what_cannot_be_proven_is_not_merged(
         made.assert_as_it_was([keys[child]])
 
 
-def test_what_is_not_there_cannot_go(pruner: Pruner, made: Made) -> None:
+def test_what_is_not_there_is_no_trouble(pruner: Pruner, made: Made) -> None:
     keys = rows(made, 2)
-    with pytest.raises(ScriptRefused, match="is not there"):
-        pruner.prune(VM, ["20261101T000000Z-ffffff"], lambda _: None)
+    assert pruner.prune(VM, ["20261101T000000Z-ffffff"], lambda _: None).dropped == []
     assert made.listed() == keys
+
+
+def test_while_one_cannot_say_what_it_is_built_on_nothing_goes(pruner: Pruner, made: Made) -> None:
+    keys = rows(made, 3)
+    rot(made, keys[2], "manifest.json", -20)
+    for going in keys:
+        with pytest.raises(ScriptRefused, match="cannot be read, so nobody knows"):
+            pruner.prune(VM, [going], lambda _: None)
+    made.assert_as_it_was(keys)
+    assert not (made.folder / "journal.json").exists()
 
 
 def test_somebody_who_reads_is_not_disturbed(pruner: Pruner, made: Made) -> None:

@@ -66,6 +66,10 @@ def _needed(listed: Manifests, drop: Collection[str], target: str) -> Iterator[M
                 raise Problem("damaged", f"{target} of generation {child} backs on {at} in vain.")
             over.append(at)
             at = parents[at]
+        if at and at not in parents:
+            raise Problem(
+                "damaged", f"Generation {at}, which {target} of {child} needs, is damaged."
+            )
         yield Merge(target, child, tuple(over), at)
 
 

@@ -37,9 +37,6 @@ def prune(store: str, panel_id: str, store_id: str, vm_uuid: str, drop: list[str
     done = _take_up(folder)
     listed = _listed(folder)
     _none_is_mute(folder, listed)
-    gone = [key for key in drop if key not in listed and key not in done]
-    if gone:
-        raise Problem("missing", f"Generation {gone[0]} is not there (any more).")
     going = {key: listed[key] for key in drop if key in listed}
     if going:
         journal = Journal(folder, going, {})
