@@ -7,9 +7,9 @@ from django.db import transaction
 from django.utils import timezone
 
 from backups.models import Generation, GenerationDisk, Store
-from backups.services.forget_pruned import take_manifest
 from backups.rules.faults import LOOK, Fault, Seen
-from backups.services.outcome import spelled
+from backups.rules.spans import spelled
+from backups.services.forget_pruned import take_manifest
 from backups.services.record_faults import record_faults
 from hosts.models import VM
 

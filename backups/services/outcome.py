@@ -1,14 +1,11 @@
 """How a backup ended, in a sentence, when its generation is complete."""
 
-from typing import Any
-
 from backups.models import Generation
+from backups.rules.spans import spelled
 from backups.services.hold import LONGEST_REASON, hold
 from hosts.models import VM
 from labpanel.jobs.work import Failed
 from labpanel.lib.units import count
-
-SHOWN = 4
 
 
 def judge(vm: VM, generation: Generation) -> None:
@@ -42,10 +39,3 @@ def sentence(generation: Generation) -> str:
         f"{kept} Alarm: QEMU's record had missed changes ({what}). They are kept now, but "
         f"incremental backups of this VM since the last deep run may lack them."
     )
-
-
-def spelled(spans: list[list[Any]]) -> str:
-    """Ranges [first byte, byte after] in words."""
-    shown = ", ".join(f"bytes {first}–{after - 1}" for first, after in spans[:SHOWN])
-    more = len(spans) - SHOWN
-    return f"{shown} and {count(more, 'more place')}" if more > 0 else shown
