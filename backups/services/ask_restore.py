@@ -128,7 +128,7 @@ def _ask_in_place(
         problem = f"{vm.name} still runs on blocks of a generation; wait until they are its own."
     if not problem and vm.is_on and not wish.shut_down:
         problem = (
-            f"{vm.name} is {vm.get_state_display()}; shut it down first, or have it shut down."
+            f"{vm.name} is {vm.state}; shut it down first, or have it shut down."
         )
     if problem:
         raise Refusal(problem, 409)
