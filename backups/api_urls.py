@@ -28,11 +28,11 @@ urlpatterns: list[URLPattern] = [
     path("generations/<str:key>/mend", api_proofs.create_mending),
     path("verifications", api_proofs.create_verifications),
     path("generations/<str:key>/restore", api_restores.create_restore),
+    path("instants", api_restores.read_instants),
     path(
         "generations/<str:key>/rehearsals",
         by_method(GET=api_rehearsals.read_rehearsals, POST=api_rehearsals.create_rehearsal),
     ),
-    path("instants", api_restores.read_instants),
     path("backups", api.create_backup),
     path("retention", api_retention.read_retention),
     path("prunes", api_retention.create_prune),
