@@ -27,6 +27,7 @@ from labpanel.adapters.stage import Resources, Stage
 from labpanel.adapters.store_keeper import Keeper
 from labpanel.jobs.work import Failed, Work
 
+NVRAM = "nvram.fd"
 _DEFAULT_FOLDER = "/var/lib/libvirt/images"
 _SHORT = 15
 
@@ -187,7 +188,7 @@ def booted(work: Work, ground: Ground, xml: str) -> Iterator[None]:
             ground.hypervisor.call("end_transient", deadline=30, uuid=ground.uuid)
 
 
-def stage_of(ground: Ground, job: int, nvram: str) -> rehearsal_xml.Stage:
+def stage_of(ground: Ground, job: int) -> rehearsal_xml.Stage:
     """What the domain's XML needs to know of the ground."""
     return rehearsal_xml.Stage(
         name=ground.name,
@@ -197,5 +198,5 @@ def stage_of(ground: Ground, job: int, nvram: str) -> rehearsal_xml.Stage:
         vcpus=ground.share.vcpus,
         kvm=ground.kvm,
         console=f"{ground.stage.scratch}/console.log",
-        nvram=nvram,
+        nvram=f"{ground.stage.scratch}/{NVRAM}",
     )

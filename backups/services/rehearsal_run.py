@@ -1,17 +1,33 @@
 """One rehearsal on ground that is ready: boot, watch, look, judge, write down."""
 
+from dataclasses import replace
+
 from django.utils import timezone
 
 from backups.models import Exclusion, Generation
-from backups.rules.rehearsal import Expected, Outcome, Seen, judge, not_booted
+from backups.rules.rehearsal import Expected, Life, Outcome, Seen, judge, not_booted
 from backups.services.generation_files import text_of
-from backups.services.rehearsal_ground import Ground, Unreadable, booted, disks_at_hand, stage_of
+from backups.services.rehearsal_ground import (
+    NVRAM,
+    Ground,
+    Unreadable,
+    booted,
+    disks_at_hand,
+    stage_of,
+)
 from backups.services.rehearsal_record import record
-from backups.services.rehearsal_watch import last_screen, look_at_live, look_inside, watch
+from backups.services.rehearsal_watch import (
+    answers_live,
+    last_screen,
+    look_at_live,
+    look_inside,
+    watch,
+)
 from labpanel.adapters import rehearsal_xml
 from labpanel.adapters.rehearsal_xml import Image
 from labpanel.adapters.store_keeper import Keeper
 from labpanel.jobs.work import Failed, Work
+from labpanel.lib.guest import Guest
 from labpanel.lib.shapes import Progress
 
 
@@ -54,24 +70,22 @@ class Run:
             )
 
     def _boot(self, ground: Ground, images: list[Image]) -> tuple[Seen, bytes]:
-        stage = stage_of(ground, self.work.job.pk, self._nvram(ground))
+        if NVRAM in self.generation.manifest["files"]:
+            ground.stage.keep(NVRAM, text_of(self.keeper, self.generation, NVRAM))
+        stage = stage_of(ground, self.work.job.pk)
         fitted = rehearsal_xml.rehearsal(self.xml, stage, images)
         with booted(self.work, ground, fitted):
             self._phase("booting")
             had_agent = rehearsal_xml.has_agent(self.xml)
             watched = watch(self.work, ground, had_agent=had_agent)
-            guest, live, why_no_live = None, None, ""
-            if watched.life.seconds is not None:
-                self._phase("looking")
-                live, why_no_live = look_at_live(self.generation)
-                guest = look_inside(self.work, ground, live)
+            life, guest, live, why_no_live = self._look(ground, watched.life)
             screen = last_screen(ground, watched.screen)
         # A store that is gone by now gave the guest errors that are not the copy's.
         self.keeper.manifest(str(self.generation.vm_uuid), self.generation.key)
         seen = Seen(
             name=self.generation.vm_name,
             host=ground.host.name,
-            life=watched.life,
+            life=life,
             disks=self._expected({}),
             guest=guest,
             live=live,
@@ -81,10 +95,15 @@ class Run:
         )
         return seen, screen
 
-    def _nvram(self, ground: Ground) -> str:
-        if "nvram.fd" not in self.generation.manifest["files"]:
-            return ""
-        return ground.stage.keep("nvram.fd", text_of(self.keeper, self.generation, "nvram.fd"))
+    def _look(self, ground: Ground, life: Life) -> tuple[Life, Guest | None, Guest | None, str]:
+        """The guest and the running VM from inside; of a silent one, whether that is a surprise."""
+        if life.seconds is None:
+            slower = rehearsal_xml.wants_kvm(self.xml) and not ground.kvm
+            awaited = life.had_agent and not slower and answers_live(self.generation)
+            return replace(life, awaited=awaited), None, None, ""
+        self._phase("looking")
+        live, why_no_live = look_at_live(self.generation)
+        return life, look_inside(self.work, ground, live), live, why_no_live
 
     def _expected(self, unreadable: dict[str, str]) -> tuple[Expected, ...]:
         """Every disk that held data at the backup, the ones that the generation lacks too."""

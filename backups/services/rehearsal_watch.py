@@ -115,6 +115,20 @@ def look_inside(work: Work, ground: Ground, live: Guest | None) -> Guest | None:
     return _counted(call, ground.uuid, guest, guest_look.places_of(guest), datetime.now(UTC))
 
 
+def answers_live(generation: Generation) -> bool:
+    """Whether the running VM's agent answers now, so that a copy's silence means something."""
+    vm = generation.vm
+    if vm is None or vm.missing_since is not None or vm.state != "running":
+        return False
+    try:
+        with opened(vm.host.endpoint()) as hypervisor:
+            return bool(
+                hypervisor.call("agent_answers", deadline=_SHORT, uuid=str(vm.uuid), seconds=5)
+            )
+    except AdapterError:
+        return False
+
+
 def look_at_live(generation: Generation) -> tuple[Guest | None, str]:
     """The running VM seen the same way; or why it could not be."""
     vm = generation.vm

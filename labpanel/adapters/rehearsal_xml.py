@@ -41,8 +41,9 @@ class Image:
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """What the rehearsal host gives. `nvram` is the path of a copy of the UEFI variables, or
-    empty; `console` the file that the serial port writes to."""
+    """What the rehearsal host gives. `console` is the file that the serial port writes to, `nvram`
+    the one for the UEFI variables, if the VM has any: a copy of the generation's, or libvirt makes
+    it from its template."""
 
     name: str
     uuid: str
@@ -51,7 +52,7 @@ class Stage:
     vcpus: int
     kvm: bool
     console: str
-    nvram: str = ""
+    nvram: str
 
 
 def data_disks(xml: str) -> tuple[str, ...]:
@@ -63,6 +64,11 @@ def data_disks(xml: str) -> tuple[str, ...]:
 def has_agent(xml: str) -> bool:
     """Whether the VM had the port of a guest agent."""
     return _parsed(xml).find("devices/channel/target[@name='org.qemu.guest_agent.0']") is not None
+
+
+def wants_kvm(xml: str) -> bool:
+    """Whether the VM ran with the help of its host's CPU; without it all takes much longer."""
+    return _parsed(xml).get("type") == "kvm"
 
 
 def host_files(xml: str) -> frozenset[str]:
@@ -120,9 +126,7 @@ def _fit_system(root: Element, stage: Stage) -> None:
     """Firmware, CPU and identity; nothing in them may name a file of the host but the firmware."""
     system = root.find("os")
     if system is not None:
-        _keep_only(system, _OS)
-        if stage.nvram:
-            _say(system, "nvram", stage.nvram)
+        _give_variables(system, stage)
     for cpu in root.findall("cpu"):
         if root.get("type") == "qemu" and cpu.get("mode") != "custom":
             root.remove(cpu)  # what the host's CPU can do is not what the emulated one can
@@ -134,6 +138,16 @@ def _fit_system(root: Element, stage: Stage) -> None:
             root.remove(info)  # fwcfg reads files
         for entry in info.iterfind("system/entry[@name='uuid']"):
             entry.text = stage.uuid
+
+
+def _give_variables(system: Element, stage: Stage) -> None:
+    """Left to itself libvirt would make a file for them that stays when the domain is gone."""
+    before = system.find("nvram")
+    uefi = system.get("firmware") == "efi" or system.find("loader[@type='pflash']") is not None
+    template = "" if before is None else before.get("template", "")
+    _keep_only(system, _OS)
+    if uefi or before is not None:
+        _say(system, "nvram", stage.nvram, **({"template": template} if template else {}))
 
 
 def _devices(old: Element, stage: Stage, images: Mapping[str, Image]) -> Element:

@@ -122,6 +122,7 @@ def test_every_path_in_it_is_the_rehearsals_own(made: ElementTree.Element) -> No
         STAGE.console,
         STAGE.nvram,
         "/usr/share/OVMF/OVMF_CODE_4M.fd",
+        "/usr/share/OVMF/OVMF_VARS_4M.fd",
         "/dev/urandom",
     }
 
@@ -163,11 +164,36 @@ def test_it_is_nobody_and_takes_what_it_is_given(made: ElementTree.Element) -> N
 
 
 def test_without_kvm_it_is_emulated_with_a_cpu_that_can_be() -> None:
-    stage = Stage(STAGE.name, STAGE.uuid, 12, 1 << 30, 1, kvm=False, console="/x")
+    stage = Stage(STAGE.name, STAGE.uuid, 12, 1 << 30, 1, kvm=False, console="/x", nvram="/v")
     made = parsed(stage)
     assert made.get("type") == "qemu"
     assert made.find("cpu") is None
-    assert made.find("os/nvram") is None
+
+
+UEFI = "<domain><os{auto}><type>hvm</type>{more}</os><devices/></domain>"
+
+
+@pytest.mark.parametrize(
+    ("auto", "more", "template"),
+    [
+        ("", "<loader type='pflash'>/f</loader><nvram template='/t'>/old</nvram>", "/t"),
+        ("", "<nvram type='file'><source file='/old'/></nvram>", None),
+        (" firmware='efi'", "", None),
+    ],
+)
+def test_variables_are_kept_where_they_go_with_the_rehearsal(
+    auto: str, more: str, template: str | None
+) -> None:
+    """libvirt makes a file of its own for them otherwise, and leaves it."""
+    xml = rehearsal_xml.rehearsal(UEFI.format(auto=auto, more=more), STAGE, [])
+    variables = ElementTree.fromstring(xml).find("os/nvram")  # noqa: S314 - ours
+    assert variables is not None
+    assert (variables.text, variables.get("template")) == (STAGE.nvram, template)
+    assert list(variables) == []
+
+
+def test_a_bios_has_no_variables() -> None:
+    assert "nvram" not in rehearsal_xml.rehearsal(UEFI.format(auto="", more=""), STAGE, [])
 
 
 def test_what_is_left_out_is_said() -> None:

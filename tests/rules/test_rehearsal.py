@@ -171,7 +171,9 @@ def test_a_file_system_on_a_disk_younger_than_the_copy_is_not_missed() -> None:
         (replace(SILENT, console="[0.0] Linux version 6.1\n[ OK ] Reached\n"), None),
         (replace(SILENT, had_agent=False), None),  # the screen went on from the firmware's
         (replace(SILENT, had_agent=False, screen="same"), None),
-        (replace(SILENT, screen="same"), False),
+        (replace(SILENT, screen="same"), None),
+        (replace(SILENT, awaited=True), False),
+        (replace(SILENT, awaited=True, console="Linux version 6.1"), False),
         (replace(SILENT, console="Kernel panic - not syncing: VFS"), False),
         (replace(SILENT, console="You are in emergency mode.\nGive root password"), False),
         (replace(SILENT, console="x", ended="The guest switched itself off."), False),

@@ -29,6 +29,7 @@ class Ground:
         self.domains: dict[str, str] = {}
         self.locked = ""
         self.silent_for = 1
+        self.live_answers = False
         self.state = _RUNNING
         self.console = "booted\n"
         self.inside: dict[str, str] = {}
@@ -78,6 +79,8 @@ class FakeLibvirt:
             case "state":
                 known = arguments["uuid"] in ground.domains
                 return {"known": known, "state": ground.state if known else None}
+            case "agent_answers" if arguments["uuid"] not in ground.domains:
+                return ground.live_answers
             case "agent_answers":
                 ground.silent_for -= 1
                 return ground.silent_for < 0
