@@ -136,9 +136,13 @@ def rot(made: Made, key: str, file: str, at: int) -> None:
     path.write_bytes(content)
 
 
-@pytest.mark.parametrize("file", ["vda.digests", "vda.qcow2"])
-@pytest.mark.parametrize("rotten", [0, 1, 2])
-@pytest.mark.parametrize("going", [0, 1])
+@pytest.mark.parametrize(
+    ("file", "rotten", "going"),
+    [
+        *(("vda.digests", 1, 0), ("vda.qcow2", 1, 0), ("vda.digests", 2, 1), ("vda.qcow2", 2, 1)),
+        *(("vda.digests", 0, 0), ("vda.qcow2", 0, 0), ("vda.digests", 0, 1), ("vda.qcow2", 0, 1)),
+    ],
+)
 def test_what_cannot_be_proven_is_not_merged(
     pruner: Pruner, made: Made, file: str, rotten: int, going: int
 ) -> None:

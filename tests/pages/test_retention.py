@@ -58,6 +58,9 @@ def test_a_hold_stands_on_the_page_until_it_is_released(signed_in: Client, many:
     assert "<script>alert" not in shown
     assert "home is held since" in shown
     assert "Nothing would go now." in shown
+    covered = signed_in.get("/coverage/").content.decode()
+    assert f'formaction="{address}release/"' in covered
+    assert "<script>alert" not in covered
     assert signed_in.post(f"{address}release/").status_code == 302
     assert signed_in.post(f"{address}release/").status_code == 409
     kept = Hold.objects.get()
