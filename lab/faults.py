@@ -65,9 +65,13 @@ def die(host: Host) -> None:
 
 def fill(host: Host, file_system: str = "store") -> None:
     """Take all free space of /srv/``file_system`` but the last 64 KiB."""
-    folder = f"/srv/{file_system}"
+    fill_folder(host, f"/srv/{file_system}")
+
+
+def fill_folder(host: Host, folder: str, *, spare: int = 64 << 10) -> None:
+    """Take all free space of the file system of ``folder`` but the last ``spare`` bytes."""
     free = inside(host, ["df", "--block-size=1", "--output=avail", folder]).stdout.split()[-1]
-    size = int(free) - (64 << 10)
+    size = int(free) - spare
     if size > 0:
         inside(host, ["fallocate", "-l", str(size), f"{folder}/{FILLER}"])
 
