@@ -13,6 +13,7 @@ from django.utils import timezone
 from backups.models import Generation
 from backups.rules.faults import CONTENT, FILES, LOOK
 from backups.services.examine import Examination
+from backups.services.forget_pruned import take_manifest
 from backups.services.identity import panel_id
 from backups.services.mend_files import Mending
 from backups.services.mend_sources import Sources
@@ -116,7 +117,7 @@ def _look_again(shelf: Shelf, key: str) -> None:
         examination.content(one)
     shelf.keeper.look()  # refuses if it is not the store any more: then nothing is damaged
     for one in keys:
-        Generation.objects.filter(key=one).update(manifest=shelf.manifest(one))
+        take_manifest(shelf.generations[one], shelf.manifest(one))
     record_faults(examination.findings, dict.fromkeys(keys, levels), timezone.now())
 
 

@@ -7,13 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from backups.models import Generation, GenerationDisk, Store
+from backups.models import Generation, GenerationDisk, Policy, Store
 from backups.services.verify import ask_for_verify, verify
+from labpanel.adapters.machine import Machine
+from labpanel.adapters.prover import Prover
 from labpanel.adapters.script_session import ScriptRefused
 from labpanel.adapters.scripts.surroundings import write_marker
 from labpanel.jobs.models import Job
 from labpanel.jobs.states import State
 from labpanel.jobs.work import Cancelled, Failed, Work
+from tests.pages import factory
 from tests.services.shelved import BLOCK, BLOCKS, Made, keep, made_store, random_view
 
 FIRST, SECOND, THIRD = "20261101T120000Z-aaaa", "20261108T120000Z-bbbb", "20261115T120000Z-cccc"
@@ -85,21 +88,20 @@ def test_a_whole_chain_is_whole(made: Made, level: int) -> None:
 
 # What is flipped in the first generation, which generations show it, and the words that name it.
 SMALL = [
-    ("vda.digests", 20),
-    ("vda.digests", 4000),
-    ("vda.digests", 4096 + 16 * 3),
-    ("vda.digests", -1),
-    ("manifest.json", 1),
-    ("manifest.json", 300),
-    ("manifest.json", -1),
-    ("domain.xml", 0),
-    ("checkpoint.xml", 3),
-    ("RECOVER.txt", 5),
+    ("vda.digests", 20, 1),
+    ("vda.digests", 4000, 2),
+    ("vda.digests", 4096 + 16 * 3, 1),
+    ("vda.digests", -1, 2),
+    ("manifest.json", 1, 1),
+    ("manifest.json", 300, 2),
+    ("manifest.json", -1, 1),
+    ("domain.xml", 0, 1),
+    ("checkpoint.xml", 3, 2),
+    ("RECOVER.txt", 5, 1),
 ]
 
 
-@pytest.mark.parametrize("level", [1, 2])
-@pytest.mark.parametrize(("name", "at"), SMALL)
+@pytest.mark.parametrize(("name", "at", "level"), SMALL)
 def test_a_flipped_bit_in_a_small_file(made: Made, name: str, at: int, level: int) -> None:
     made.flip(FIRST, name, at)
     sentence = verified(FIRST, level)
@@ -254,6 +256,34 @@ def test_a_store_that_is_not_there_is_not_damage(made: Made, lose: Callable[[Pat
         verified(FIRST, 1)
     assert damaged() == set()
     assert Store.objects.get().generations.count() == 3
+
+
+def test_reading_keeps_below_the_policys_speed(made: Made, monkeypatch: pytest.MonkeyPatch) -> None:
+    caps: list[int | None] = []
+
+    def prover(machine: Machine, store: str, cap: int | None) -> Prover:
+        caps.append(cap)
+        return Prover(machine, store, cap)
+
+    monkeypatch.setattr("backups.services.verify.Prover", prover)
+    assert "is whole" in verified(FIRST, 1)
+    vm = factory.make_vm(factory.make_host("alpha"), "home")
+    Generation.objects.update(vm=vm)
+    Policy.objects.create(
+        name="p", is_default=True, cron="0 2 * * *", places=["far"], bytes_per_second=64 << 20
+    )
+    for level in (1, 2):
+        assert "is whole" in verified(FIRST, level)
+    assert caps == [None, 64 << 20, 64 << 20]
+
+
+def test_a_file_that_cannot_be_read_is_named(made: Made) -> None:
+    """A directory in a file's place: reading it fails as a bad sector does, with an OSError."""
+    path = made.place(FIRST) / "RECOVER.txt"
+    path.unlink()
+    path.mkdir()
+    assert "RECOVER.txt cannot be read (Is a directory)" in verified(FIRST, 1)
+    assert damaged() == {FIRST}
 
 
 def test_a_cancelled_verification_says_nothing(made: Made) -> None:
