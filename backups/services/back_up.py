@@ -11,7 +11,7 @@ from typing import Any
 
 from django.utils import timezone
 
-from backups.models import Store
+from backups.models import InstantRun, Store
 from backups.rules import hints
 from backups.selectors.exclusions import excluded_targets
 from backups.selectors.generations import backup_json
@@ -50,6 +50,13 @@ def ask_for_backup(
     was changed."""
     if vm.missing_since is not None:
         raise Refusal(f"{vm.name} is missing since {vm.missing_since:%Y-%m-%d %H:%M} UTC.", 409)
+    borrowed = InstantRun.objects.select_related("generation").filter(vm_uuid=vm.uuid).first()
+    if borrowed is not None:
+        raise Refusal(
+            f"{vm.name} still runs on blocks of generation {borrowed.generation.key}; it is backed "
+            f"up when all of them are its own.",
+            409,
+        )
     return ledger.open_job(
         "backup",
         f"Back up {vm.name} to {store.name}",

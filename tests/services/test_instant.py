@@ -14,7 +14,8 @@ from backups.services import (
     tend_instant,
 )
 from backups.services.ask_restore import Wish, ask_for_restore
-from hosts.models import Host
+from backups.services.back_up import ask_for_backup
+from hosts.models import VM, Host
 from labpanel.adapters import qemu_img
 from labpanel.adapters.errors import AdapterError, Unreachable
 from labpanel.adapters.fakes.backing_up import FakeImages, FakeKeeper, FakeMover, Scene
@@ -207,3 +208,18 @@ def test_a_worker_that_died_after_the_start_leaves_it_running(
     Job.objects.filter(pk=job.pk).update(state=State.RUNNING, ended_at=timezone.now())
     assert "it runs" in settle_instant.settle(job)
     assert InstantRun.objects.exists()
+
+
+def test_it_is_backed_up_when_its_blocks_are_its_own(
+    scene: Scene,
+    generation: Generation,  # noqa: F811
+) -> None:
+    done(generation)
+    now, run = timezone.now(), InstantRun.objects.get()
+    vm = VM.objects.create(
+        uuid=run.vm_uuid, name="copy", host=run.host, first_seen_at=now, seen_at=now
+    )
+    with pytest.raises(Refusal, match="copy still runs on blocks of generation"):
+        ask_for_backup(vm, generation.store)
+    run.delete()
+    assert ask_for_backup(vm, generation.store).kind == "backup"
