@@ -66,8 +66,7 @@ class Mending:
         meter = Meter(self.work, {target: disk["virtual_bytes"]}, "reading")
         bad = self.shelf.view(key, target, meter).bad
         wanted = self.mender.wanted(uuid, key, target, bad)
-        views = self.sources.views(key, target, wanted)
-        lacking = self.mender.lacking(wanted, views)
+        views, lacking = self.sources.views(key, target, wanted)
         if lacking:
             return f"no other copy has {spelled(lacking)} of {target} any more"
         self.mender.image(uuid, key, target, views, self._alive)

@@ -2,8 +2,10 @@
 
 import contextlib
 from dataclasses import dataclass
+from typing import Any
 
 from backups.models import Generation, Store
+from backups.rules.spans import Spans
 from backups.services.identity import panel_id
 from backups.services.shelf import Shelf
 from labpanel.adapters.errors import AdapterError
@@ -64,8 +66,8 @@ class Sources:
             self._stack.enter_context(trying.pop_all())
         return Other(store.name, machine, keeper, prover)
 
-    def views(self, key: str, target: str, wanted: dict[str, str]) -> list[Export]:
-        """Views, reachable where the rotten image lies, that between them say to hold `wanted`;
+    def views(self, key: str, target: str, wanted: dict[str, str]) -> tuple[list[Export], Spans]:
+        """Views, reachable where the rotten image lies, and what of `wanted` none of them holds;
         what a list promised and its image has not any more is looked for further on."""
         found: list[Export] = []
         uuid, tried = str(self._one.vm_uuid), [key]
@@ -81,9 +83,12 @@ class Sources:
                 found += self._near(held, target)
             if len(tried) == before:
                 break
-            lacking = self._mender.lacking(missing, found)
+            lacking = self._mender.lacking(missing, found, self._alive)
             missing = self._mender.wanted(uuid, key, target, lacking) if lacking else {}
-        return found
+        return found, self._mender.lacking(missing, [], self._alive) if missing else []
+
+    def _alive(self, _: dict[str, Any]) -> None:
+        self._work.check()
 
     def _far(self, other: Other, held: str, target: str) -> list[Export]:
         path = other.keeper.path_of(str(self._one.vm_uuid), held, f"{target}.qcow2")

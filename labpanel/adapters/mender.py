@@ -39,10 +39,12 @@ class Mender(Keeper):
         found: dict[str, str] = self._mend("wanted", vm_uuid, key, target=target, bad=spans)
         return found
 
-    def lacking(self, wanted: Mapping[str, str], views: Sequence[Export]) -> list[list[int]]:
-        """[first byte, byte after] of what no view really holds."""
+    def lacking(
+        self, wanted: Mapping[str, str], views: Sequence[Export], told: Told
+    ) -> list[list[int]]:
+        """[first byte, byte after] of what no view really holds; says each second that it reads."""
         answer: list[list[int]] = self._session.call(
-            "lacking", deadline=SILENT, wanted=dict(wanted), views=_pairs(views)
+            "lacking", deadline=LONG, told=told, wanted=dict(wanted), views=_pairs(views)
         )
         return answer
 

@@ -7,6 +7,7 @@ manifest. Images change under the journal of scripts/journal.py; what a kill lef
 
 import contextlib
 import hashlib
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,9 @@ from labpanel.adapters.scripts import (
 )
 from labpanel.adapters.scripts.blocks import Side, digest_of, ranges, touched
 from labpanel.adapters.scripts.journal import Journal
-from labpanel.adapters.scripts.wire import Problem, serve
+from labpanel.adapters.scripts.wire import Problem, say, serve
+
+REPORT_SECONDS = 1
 
 
 def ready(store: str, panel_id: str, store_id: str, vm_uuid: str) -> list[str]:
@@ -48,12 +51,15 @@ def wanted(store: str, vm_uuid: str, key: str, target: str, bad: list[list[int]]
 def lacking(wanted: dict[str, str], views: list[list[str]]) -> list[list[int]]:
     """[first byte, byte after] of the wanted blocks that none of the views ([socket, export]) has:
     each block is read and held against its digest."""
-    left = dict(wanted)
+    left, told_at = dict(wanted), 0.0
     for view in views:
         handle = Side(*view).connect()
         size = handle.get_size()
         for block in list(left):
             start = int(block) * digests.BLOCK
+            if time.monotonic() - told_at > REPORT_SECONDS:
+                told_at = time.monotonic()
+                say({"event": "progress", "left": len(left)})
             with contextlib.suppress(nbd.Error):
                 if start < size:
                     data = bytes(handle.pread(min(digests.BLOCK, size - start), start))

@@ -1,0 +1,55 @@
+"""Rot in the store of one real host, mended with what the store of the other one holds."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from lab.state import Lab
+from lab.virsh import inside
+from tests.lab.conftest import Panel
+from tests.lab.test_backups import folder_of
+
+pytestmark = pytest.mark.lab
+NEAR = "/srv/mending"
+# Turns the bits of 64 bytes in the middle of a file, which is data of some block or its map.
+_ROT = """
+import sys, os
+with open(sys.argv[1], "r+b") as file:
+    at = os.stat(sys.argv[1]).st_size // 2
+    file.seek(at)
+    content = file.read(64)
+    file.seek(at)
+    file.write(bytes(byte ^ 0xFF for byte in content))
+"""
+
+
+@pytest.fixture
+def near(lab: Lab, panel: Panel) -> Iterator[str]:
+    """A store on the VM's own host."""
+    alpha = lab.layout.host("alpha")
+    inside(alpha, ["mkdir", "-p", NEAR])
+    panel("store", "add", "mending", "--host", "alpha", NEAR)
+    yield "mending"
+    inside(alpha, ["rm", "-rf", "--", NEAR])
+
+
+def test_what_rots_on_one_host_is_mended_from_the_other(
+    lab: Lab, panel: Panel, near: str, eventually: Callable[..., Any]
+) -> None:
+    far = panel.json("backup", "home", "--store", "far")["generation"]
+    panel("backup", "home", "--store", near)
+    rotten = f"{folder_of(panel, far)}/vdb.qcow2"
+    inside(lab.layout.host("beta"), ["python3", "-c", _ROT, rotten])
+    said = panel("verify", far, "--level", "1", ok=False)
+    assert said.returncode == 1
+    assert "vdb.qcow2 is not what was written" in said.stderr
+    assert "It is being mended (job" in said.stderr
+
+    def state() -> str:
+        rows = panel.json("generations")
+        return next(row["state"] for row in rows if row["generation"] == far)
+
+    eventually(lambda: state() == "complete", "the copy is whole again", 120)
+    for level in ("1", "2"):
+        assert panel.json("verify", far, "--level", level)["verified"] is True
