@@ -7,7 +7,7 @@ from datetime import date
 from django.utils import timezone
 
 from backups.models import Generation
-from backups.rules.retention import DROPPED, Verdict
+from backups.rules.retention import DROPPED, KEPT, Verdict
 from hosts.models import VM
 from labpanel.lib.hints import BITMAP, DEEP, FULL, READ, UNCHANGED
 from labpanel.lib.units import count, size
@@ -24,7 +24,8 @@ WAYS = {
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """One generation. `fate` says why it will not stay, or why it must; empty: by the policy."""
+    """One generation. `fate` says that it will go, or why its owner wants it to stay; `stays` why
+    the policy keeps it."""
 
     generation: Generation
     way: str
@@ -32,6 +33,7 @@ class Moment:
     disks: str
     trouble: str
     fate: str = ""
+    stays: str = ""
 
     @property
     def day(self) -> date:
@@ -58,6 +60,7 @@ def _moment(generation: Generation, verdict: Verdict | None) -> Moment:
         disks=", ".join(disk.target for disk in disks),
         trouble=_trouble(generation),
         fate=_fate(generation, verdict),
+        stays=verdict.reason if verdict is not None and verdict.fate == KEPT else "",
     )
 
 
@@ -80,7 +83,7 @@ def _trouble(generation: Generation) -> str:
 def _fate(generation: Generation, verdict: Verdict | None) -> str:
     """What stands out: that it goes, or that its owner wants it to stay."""
     if verdict is not None and verdict.fate == DROPPED:
-        return f"would go next: {verdict.reason}"
+        return "would go next"
     if generation.protected_because:
         return f"protected: {generation.protected_because}"
     return ""

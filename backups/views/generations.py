@@ -9,7 +9,7 @@ from django.views.decorators.http import require_POST, require_safe
 from backups.models import Generation
 from backups.selectors.damage import damage_of
 from backups.selectors.instants import instants_on
-from backups.selectors.rehearsals import rehearsing_of
+from backups.selectors.rehearsals import Shown, rehearsing_of
 from backups.selectors.restoring import restore_form
 from backups.services.verify import ask_for_verify
 from labpanel.jobs.acting import act, asker
@@ -28,13 +28,14 @@ class Proof:
 def generation(request: HttpRequest, key: str) -> HttpResponse:
     found = get_object_or_404(Generation.objects.select_related("store__host", "vm"), key=key)
     about = Job.objects.filter(subject=f"generation:{key}", state__in=ACTIVE)
+    rehearsing = rehearsing_of(found)
     context = {
         "generation": found,
         "disks": list(found.disks.all()),
-        "proof": proof(found),
+        "proof": after_boot(proof(found), rehearsing.latest),
         "damage": damage_of(found),
         "active": about.first(),
-        "rehearsing": rehearsing_of(found),
+        "rehearsing": rehearsing,
         "restore": restore_form(found),
         "instants": instants_on(key),
     }
@@ -46,6 +47,13 @@ def verify(request: HttpRequest, key: str) -> HttpResponse:
     found = get_object_or_404(Generation.objects.select_related("store"), key=key)
     level = {"1": 1, "2": 2}.get(request.POST.get("level", "2"), 0)
     return act(request, lambda: ask_for_verify(found, level, asked_by=asker(request)))
+
+
+def after_boot(said: Proof, latest: Shown | None) -> Proof:
+    """The same, unless its last boot went wrong: what reads back well may still not come up."""
+    if latest is None or latest.level != "bad" or said.level == "bad":
+        return said
+    return Proof("bad", "This copy did not come up when it was booted.", latest.sentence)
 
 
 def proof(found: Generation) -> Proof:

@@ -108,7 +108,6 @@ def addresses(lab: Lab) -> dict[str, str]:
         "store": reverse("store", args=[lab.store.name]),
         "policies": reverse("policies"),
         "new policy": reverse("policy-new"),
-        "policies": reverse("policies"),
         "policy": reverse("policy-new"),
         "jobs": reverse("jobs"),
         "job": reverse("job", args=[lab.job.pk]),

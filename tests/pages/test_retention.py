@@ -39,7 +39,9 @@ def text(client: Client, lab: Lab) -> str:
 def test_the_page_says_what_would_go_next_and_why(signed_in: Client, many: Lab) -> None:
     shown = text(signed_in, many)
     assert "In far the policy weekly keeps the last 2 copies." in shown
-    assert shown.count("would go next: older than the last 2 copies") == 2
+    assert shown.count("older than the last 2 copies") == 2
+    assert "2 copies would go next: which, and why" in shown
+    assert "stays: one of the last 2" in shown
     assert "Prune home in far: 2 copies go for good" in shown
     answer = signed_in.post(f"/vms/{many.home.uuid}/prune/", {"store": "far"})
     job = Job.objects.get(kind="prune")
@@ -65,7 +67,7 @@ def test_a_hold_stands_on_the_page_until_it_is_released(signed_in: Client, many:
     assert signed_in.post(f"{address}release/").status_code == 409
     kept = Hold.objects.get()
     assert (kept.by, kept.released_by) == ("olga", "olga")
-    assert "Would go next" in text(signed_in, many)
+    assert "would go next" in text(signed_in, many)
 
 
 def test_a_copy_is_protected_with_a_reason(signed_in: Client, many: Lab) -> None:
@@ -75,7 +77,7 @@ def test_a_copy_is_protected_with_a_reason(signed_in: Client, many: Lab) -> None
     signed_in.post(f"{address}protect/", {"reason": "before the <b>upgrade</b>"})
     shown = signed_in.get(address).content.decode()
     assert "before the &lt;b&gt;upgrade&lt;/b&gt;" in shown
-    assert text(signed_in, many).count("would go next") == 1
+    assert text(signed_in, many).count("<b>would go next</b>") == 1
     assert signed_in.post(f"{address}unprotect/").status_code == 302
     assert signed_in.post(f"{address}unprotect/").status_code == 409
 

@@ -127,3 +127,16 @@ def test_a_copy_says_how_each_disk_was_saved_and_what_it_lacks(signed_in: Client
         "2 places (512 KiB) rotten in the store",
     ):
         assert said in page
+
+
+def test_a_copy_that_did_not_come_up_says_so_first(signed_in: Client, lab: Lab) -> None:
+    wrong = [{"what": "All disks are there", "passed": False, "seen": "vdb is missing"}]
+    factory.make_rehearsal(
+        lab.generation, lab.beta, passed=False, sentence="vdb is missing.", checks=wrong
+    )
+    page = text_of(signed_in, f"/generations/{lab.generation.key}/")
+    assert "This copy did not come up when it was booted." in page
+    assert "it is whole" not in page
+    coverage = text_of(signed_in, "/coverage/")
+    assert "and that failed: vdb is missing." in coverage
+    assert "Newest copy" in coverage

@@ -12,7 +12,7 @@ from labpanel.lib.units import listed
 # Of one disk and of several; verdicts that are not here are said by their age.
 _WORDS = {
     "none": ("has no copy", "have no copy"),
-    "broken": ("has a damaged copy", "have damaged copies"),
+    "broken": ("has a broken copy", "have broken copies"),
     "local only": ("has no copy elsewhere", "have no copy elsewhere"),
     "unknown": ("is unknown", "are unknown"),
     "excluded": ("is left out on purpose", "are left out on purpose"),
@@ -42,7 +42,7 @@ def copy_state(rows: Sequence[CoverageRow], now: datetime) -> Copy:
         return Copy("unknown", "no disk")
     worst = rows[0]
     if worst.mild:
-        return Copy(worst.level, f"{worst.disk}: a copy is damaged")
+        return Copy(worst.level, f"{worst.disk}: a copy is broken")
     alike = [row.disk for row in rows if row.verdict == worst.verdict]
     if worst.verdict in _WORDS:
         one, many = _WORDS[worst.verdict]

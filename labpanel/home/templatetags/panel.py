@@ -184,7 +184,7 @@ register.filter("places", spelled)
 
 _VERDICT_WORDS = {
     "none": "no copy",
-    "broken": "damaged copy",
+    "broken": "broken copy",
     "local only": "no copy elsewhere",
     "stale": "old copy",
     "unverified": "not read back",
