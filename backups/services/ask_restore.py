@@ -43,6 +43,11 @@ def ask_for_restore(
         return _ask_in_place(generation, host, wish, mix, asked_by)
     if host is None:
         raise Refusal("Say on which host.")
+    if wish.instant and {*mix.pieces.values(), mix.definition} != {generation.key}:
+        raise Refusal(
+            "At once, all disks and the definition come from one generation; leave out what is "
+            "of another, or let the disks be copied first."
+        )
     return _ask_copy(generation, host, wish, mix, asked_by)
 
 
@@ -127,9 +132,7 @@ def _ask_in_place(
     if not problem and InstantRun.objects.filter(vm_uuid=vm.uuid).exists():
         problem = f"{vm.name} still runs on blocks of a generation; wait until they are its own."
     if not problem and vm.is_on and not wish.shut_down:
-        problem = (
-            f"{vm.name} is {vm.state}; shut it down first, or have it shut down."
-        )
+        problem = f"{vm.name} is {vm.state}; shut it down first, or have it shut down."
     if problem:
         raise Refusal(problem, 409)
     return ledger.open_job(

@@ -34,7 +34,9 @@ def remove(host: Host) -> str:
     except ProtectedError as kept:
         names = ", ".join(sorted(str(thing) for thing in kept.protected_objects))
         raise Refusal(
-            f"Backups lie on {host.name}: {names}. Remove the store first; its files stay.", 409
+            f"{host.name} is needed for {names}. Remove a store first (its files stay); a VM that "
+            f"runs on blocks of a backup must have pulled them in.",
+            409,
         ) from kept
     machine = Machine(endpoint)
     machine.close()

@@ -122,6 +122,14 @@ def test_a_damaged_generation_is_refused(scene: Scene, generation: Generation) -
         asked(generation)
 
 
+def test_it_takes_all_from_one_generation(scene: Scene, generation: Generation) -> None:  # noqa: F811
+    other = Generation.objects.get()
+    other.pk, other.key = None, "20261129T231500Z-abc124"
+    other.save()
+    with pytest.raises(Refusal, match="from one generation"):
+        asked(generation, disks={"vda": other})
+
+
 def test_blocks_are_pulled_in_under_the_cap(scene: Scene, generation: Generation) -> None:  # noqa: F811
     done(generation, bytes_per_second=1 << 20)
     scene.saved["facts"] = facts(borrowed=["vda"])
