@@ -21,7 +21,7 @@ from hosts.models import VM
 from lab.state import Lab
 from labpanel.adapters.hypervisor import pool
 from labpanel.bench import backup_peers as peers
-from labpanel.bench.backup_ground import Ground, prepared
+from labpanel.bench.backup_ground import WIDE, Ground, prepared
 from labpanel.bench.backup_table import Table
 from labpanel.bench.costs import Cost, Group, group
 from labpanel.jobs import work
@@ -62,6 +62,7 @@ class Bench:
     def run(self) -> int:
         self.full_and_unchanged()
         self.live()
+        self.ground.widen()
         for size in SIZES_GIB:
             self.growth(size)
         return self.table.end()
@@ -153,12 +154,12 @@ class Bench:
     def growth(self, gib: int) -> None:
         """The same data in ever larger disks."""
         ground, store = self.ground, self.store()
-        vm = ground.vm("sparse", "raw", DATA_MIB, gib << 10)
+        vm = ground.vm("sparse", "raw", DATA_MIB, gib << 10, folder=WIDE)
         self.table.alone(f"full, {gib} GiB sparse", [self.backup(vm, store)])
         deep = self.backup(vm, store, deep=True)
         self.table.alone(f"unchanged, no bitmap, {gib} GiB sparse", [deep])
         ground.remove(vm)
-        vm = ground.vm("wide", "qcow2", DATA_MIB, gib << 10)
+        vm = ground.vm("wide", "qcow2", DATA_MIB, gib << 10, folder=WIDE)
         self.backup(vm, store)
         still = [self.backup(vm, store, mode="bitmap") for _ in range(ROUNDS)]
         self.table.alone(f"unchanged with bitmap, {gib} GiB sparse", still, most=2.0)

@@ -21,6 +21,7 @@ from labpanel.adapters.machine import PYTHON, Machine
 from labpanel.adapters.ssh import key_file, public_key
 
 FOLDER = "/srv/images"
+WIDE = "/srv/wide"
 PIECE = 256 * 1024
 _VM = """<domain type='qemu'><name>{name}</name><memory unit='MiB'>64</memory>
 <os><type arch='x86_64'>hvm</type></os><devices><disk type='file' device='disk'>
@@ -57,10 +58,16 @@ class Ground:
     def source(self) -> Machine:
         return Machine(self.alpha.endpoint())
 
-    def vm(self, name: str, form: str, data_mib: int, size_mib: int) -> VM:
+    def widen(self) -> None:
+        """A folder on alpha in whose file system the scratch space of large disks finds room. Only
+        what is written takes memory."""
+        mount = f"mkdir -p {WIDE} && mount -t tmpfs -o size=200g none {WIDE}"
+        self.source.run(["sh", "-c", mount], deadline=30)
+
+    def vm(self, name: str, form: str, data_mib: int, size_mib: int, *, folder: str = FOLDER) -> VM:
         """A VM on alpha with a new disk of `size_mib`, of which two thirds of `data_mib` are data;
         running if its disk is qcow2."""
-        raw, path = f"{FOLDER}/{name}.raw", f"{FOLDER}/{name}.{form}"
+        raw, path = f"{folder}/{name}.raw", f"{folder}/{name}.{form}"
         words = [PYTHON, "-c", _FILL, raw, str(data_mib // 48), str(size_mib << 20)]
         self.source.run(words, deadline=300)
         if form != "raw":
@@ -82,7 +89,9 @@ class Ground:
             words = ["virsh", "-q", verb, vm.name]
             words += ["--checkpoints-metadata"] if verb == "undefine" else []
             self.source.run(words, deadline=60, ok=None)
-        paths = [f"{FOLDER}/{vm.name}.{form}" for form in ("raw", "qcow2")]
+        paths = [
+            f"{folder}/{vm.name}.{form}" for folder in (FOLDER, WIDE) for form in ("raw", "qcow2")
+        ]
         self.source.run(["rm", "-f", "--", *paths], deadline=30)
 
     def change(self, vm: VM, mib: int, size_mib: int, seed: int) -> None:

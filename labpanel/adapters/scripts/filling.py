@@ -158,8 +158,9 @@ def _finish_disk(place: Path, disk: dict[str, Any], beside: Executor) -> "Future
 
 def trim(path: Path, virtual_bytes: int) -> None:
     """Give an image its true virtual size, check it and cut what lies behind its end."""
-    resize = ["qemu-img", "resize", "-q", "--shrink", "-f", "qcow2", "--", str(path)]
-    run([*resize, str(virtual_bytes)], "damaged", f"{path} cannot be cut")
+    if virtual_bytes % CLUSTER:  # else it was made with its true size
+        resize = ["qemu-img", "resize", "-q", "--shrink", "-f", "qcow2", "--", str(path)]
+        run([*resize, str(virtual_bytes)], "damaged", f"{path} cannot be cut")
     words = ["qemu-img", "check", "-f", "qcow2", "--output=json", "--", str(path)]
     report = json.loads(run(words, "damaged", f"{path} is damaged", ok=(0, 3)))
     os.truncate(path, report["image-end-offset"])
