@@ -9,7 +9,7 @@ from collections import defaultdict
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from backups.models import Generation, Policy
+from backups.models import Generation, Policy, Rehearsal
 from backups.rules.calendar import in_window
 from backups.rules.proof import due
 from backups.rules.upkeep import Copy, to_rehearse
@@ -23,7 +23,9 @@ from labpanel.jobs.models import Job
 from labpanel.lib.refusal import Refusal
 
 log = logging.getLogger(__name__)
-AGAIN = {"verify": timedelta(hours=1), "rehearse": timedelta(hours=20)}
+AGAIN = timedelta(hours=1)
+# A copy that did not pass is looked at again the next day, not boot after boot.
+NOT_PASSED = timedelta(hours=20)
 _BOOT = 3  # as of verifying: 1 its files, 2 its content, 3 the whole of it, running
 
 
@@ -92,13 +94,14 @@ def _copy(generation: Generation, vm: VM) -> Copy:
 
 
 def _tried(now: datetime) -> set[tuple[str, str]]:
-    """(kind, generation's key) of jobs that were begun a short while ago."""
-    found = set()
-    for kind, wait in AGAIN.items():
-        recent = Job.objects.filter(kind=kind, created_at__gt=now - wait)
-        subjects = recent.values_list("subject", flat=True)
-        found |= {(kind, subject.removeprefix("generation:")) for subject in subjects}
-    return found
+    """(kind, generation's key) of what was begun a short while ago, or did not pass lately."""
+    recent = Job.objects.filter(kind__in=("verify", "rehearse"), created_at__gt=now - AGAIN)
+    found = {
+        (kind, subject.removeprefix("generation:"))
+        for kind, subject in recent.values_list("kind", "subject")
+    }
+    seen = Rehearsal.objects.filter(began_at__gt=now - NOT_PASSED, passed=False)
+    return found | {("rehearse", key) for key in seen.values_list("generation__key", flat=True)}
 
 
 def _ask(level: int, key: str, policy: Policy) -> Job | None:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from backups.models import Generation, Store
+from backups.models import Generation, Rehearsal, Store
 from backups.selectors.store_traffic import traffic
 from backups.services.back_up import ask_for_backup
 from backups.services.keep_up import keep_up
@@ -158,3 +158,14 @@ def test_queries_do_not_grow_with_the_copies(shop: Shop, django_assert_num_queri
         factory.make_vm(shop.home.host, f"vm{age}")
     with django_assert_num_queries(8):
         keep_up(NOW)
+
+
+def test_what_did_not_pass_is_not_booted_again_the_same_day(shop: Shop) -> None:
+    copy = shop.copy(shop.far, 1, verified_at=NOW, hashed_at=NOW)
+    assert shop.turn() == [("rehearse", copy.key)]
+    assert shop.turn(NOW + timedelta(minutes=61)) == [("rehearse", copy.key)]
+    Rehearsal.objects.create(
+        generation=copy, began_at=NOW, ended_at=NOW, passed=False, sentence="vdb is empty."
+    )
+    assert shop.turn(NOW + timedelta(hours=4)) == []
+    assert shop.turn(NOW + timedelta(hours=21)) == [("rehearse", copy.key)]
