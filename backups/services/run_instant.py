@@ -78,7 +78,7 @@ class Instant:
         )
         try:
             self._borrow(run, places, xml, gone)
-            target.start(f"{name} is defined on {target.host.name}")
+            target.start(f"Nothing of {name} is left on {target.host.name}: all was ready")
         except BaseException:
             with contextlib.suppress(AdapterError):  # the reaper or the next turn comes again
                 abandon(run, work.job)

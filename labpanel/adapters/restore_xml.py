@@ -151,6 +151,9 @@ def _make_copy(root: Element) -> None:
         target = interface.find("target")
         if target is not None:
             interface.remove(target)
+    for device in root.iterfind("devices/*"):
+        for log in device.findall("log"):
+            device.remove(log)  # the original writes there: libvirt would refuse to start the copy
     for graphics in root.iterfind("devices/graphics"):
         if graphics.get("port") and graphics.get("autoport") != "yes":
             graphics.attrib.pop("port")

@@ -57,6 +57,7 @@ def test_needs_are_read_from_the_xml() -> None:
 
 def test_a_copy_shares_nothing_that_must_be_its_own() -> None:
     root = fitted(is_copy=True)
+    assert root.find("devices/serial/log") is None
     assert (root.findtext("name"), root.findtext("uuid")) == ("copy 'n <more>", NEW)
     assert root.findtext("sysinfo/system/entry") == NEW
     assert root.find("genid") is None
