@@ -104,7 +104,7 @@ class Bench:
         try:
             data = memoryview(self._target.pread(length, start))
         except nbd.Error as error:
-            raise Problem("read", f"Reading the image at byte {start} failed: {error}") from error
+            raise Problem("image", f"Reading the image at byte {start} failed: {error}") from error
         for block in range(first, after):
             piece = data[block * BLOCK - start : (block + 1) * BLOCK - start]
             wanted = self._all.wanted(block)
@@ -125,7 +125,9 @@ class Bench:
         try:
             data = self._source.pread(length, at)
         except nbd.Error as error:
-            raise Problem("source", f"Reading at byte {at} failed: {error}") from error
+            gone = self._source.aio_is_dead() or self._source.aio_is_closed()
+            code = "nbd" if gone else "source"
+            raise Problem(code, f"Reading at byte {at} failed: {error}") from error
         if digest_of(data) != wanted:
             raise Problem("digest", f"The block at byte {at} is not what was backed up.")
         self._write(lambda: self._target.pwrite(data, at), at)
