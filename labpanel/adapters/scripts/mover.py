@@ -166,5 +166,11 @@ def one_disk(
 
 
 def main() -> None:
-    verbs = {"flagged": saver.flagged, "back_up": saver.back_up}
-    serve({"ready": lambda: True, "disk": one_disk, **verbs})
+    serve(
+        {
+            "ready": lambda: True,
+            "disk": one_disk,
+            "flagged": saver.flagged,
+            "back_up": saver.back_up,
+        }
+    )
