@@ -20,6 +20,7 @@ from backups.services.mend_sources import Sources
 from backups.services.record_faults import faults_of, record_faults
 from backups.services.settle import close_channel
 from backups.services.shelf import Shelf
+from backups.services.waiting_turn import wait_turn
 from labpanel.adapters import bus
 from labpanel.adapters.mender import Mender
 from labpanel.adapters.nbd_relay import private_machine
@@ -77,7 +78,7 @@ def mend(work: Work) -> dict[str, Any]:
         machine = stack.enter_context(private_machine(store.endpoint(), channel))
         mender = stack.enter_context(Mender(machine, store.path, panel_id(), str(store.store_id)))
         prover = stack.enter_context(Prover(machine, store.path))
-        mender.ready(uuid, lambda _: work.check())
+        wait_turn(work, lambda: mender.ready(uuid, lambda _: work.check()))
         shelf = Shelf(work, mender, prover, generation)
         if any(fault.level == LOOK for fault in faults_of(generation)):
             _look_closer(shelf, generation.key)

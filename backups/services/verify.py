@@ -18,6 +18,7 @@ from backups.services.identity import panel_id
 from backups.services.mend import begin_mending
 from backups.services.record_faults import record_faults
 from backups.services.shelf import Shelf
+from backups.services.waiting_turn import wait_turn
 from labpanel.adapters import bus
 from labpanel.adapters.nbd_relay import private_machine
 from labpanel.adapters.prover import Prover
@@ -87,7 +88,7 @@ def _shelf(work: Work, generation: Generation) -> Iterator[Shelf]:
         Keeper(machine, store.path, panel_id(), str(store.store_id)) as keeper,
         Prover(machine, store.path, cap) as prover,
     ):
-        keeper.lock(str(generation.vm_uuid), exclusive=False)
+        wait_turn(work, lambda: keeper.lock(str(generation.vm_uuid), exclusive=False))
         yield Shelf(work, keeper, prover, generation)
 
 

@@ -2,18 +2,23 @@
 
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from backups.models import Generation
+from backups.services.identity import panel_id
 from backups.services.mend import ask_for_mend, mend, settle
+from labpanel.adapters.machine import Machine
 from labpanel.adapters.scripts import manifests
 from labpanel.adapters.scripts.journal import Journal
+from labpanel.adapters.store_keeper import Keeper
 from labpanel.jobs.models import Job, JobLine
 from labpanel.jobs.states import State
 from labpanel.jobs.work import Failed, Work
 from labpanel.lib.refusal import Refusal
+from labpanel.lib.shapes import PANEL
 from tests.services.shelved import BLOCK, VM_UUID, Made, keep, made_store
 from tests.services.test_verify import (
     FIRST,
@@ -142,6 +147,38 @@ def test_nothing_wrong_is_nothing_to_mend(made: Made) -> None:
     Generation.objects.filter(key=FIRST).update(state="missing")
     with pytest.raises(Refusal, match="gone from the store"):
         ask_for_mend(made.row(FIRST))
+
+
+def test_a_kill_while_an_image_is_made_leaves_the_old_one(made: Made, far: Made) -> None:
+    made.flip(THIRD, "vda.qcow2", data_offset(made, THIRD, 1) + 10)
+    verified(THIRD, 2)
+    old = (made.place(THIRD) / "vda.qcow2").read_bytes()
+    Journal(made.folder / VM_UUID, {}, {}).write()
+    (made.place(THIRD) / "fresh-vda.qcow2").write_bytes(b"half of it")
+    settle(Job.objects.get(kind="mend"))
+    assert (made.place(THIRD) / "vda.qcow2").read_bytes() == old
+    assert not (made.place(THIRD) / "fresh-vda.qcow2").exists()
+    assert "is mended" in mended(THIRD)
+    assert all_show_what_was_backed_up(made)
+
+
+def test_it_waits_for_who_reads_the_same_generations(
+    made: Made, far: Made, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made.flip(THIRD, "vda.qcow2", data_offset(made, THIRD, 1) + 10)
+    verified(THIRD, 2)
+    with Keeper(Machine(PANEL), str(made.folder), panel_id(), str(made.store.store_id)) as reader:
+        reader.lock(VM_UUID, exclusive=False)
+        slept: list[float] = []
+
+        def sleep(seconds: float) -> None:
+            slept.append(seconds)
+            reader.__exit__()
+
+        monkeypatch.setattr("backups.services.waiting_turn.time", SimpleNamespace(sleep=sleep))
+        assert "is mended" in mended(THIRD)
+    assert slept
+    assert JobLine.objects.filter(text__startswith="Another job works on").count() == 1
 
 
 def test_a_kill_between_proof_and_renaming_is_taken_up(made: Made, far: Made) -> None:
