@@ -11,7 +11,7 @@ from backups.rules.rehearsal import Life
 from backups.rules.rehearsal_files import MARGIN_SECONDS
 from backups.services.rehearsal_ground import Ground
 from labpanel.adapters import guest_look, pictures
-from labpanel.adapters.errors import AdapterError
+from labpanel.adapters.errors import AdapterError, Refused
 from labpanel.adapters.hypervisor import Hypervisor, opened
 from labpanel.jobs.work import Failed, Work
 from labpanel.lib.guest import Guest
@@ -72,7 +72,12 @@ def keep_within(work: Work, ground: Ground) -> None:
 
 def _ended(ground: Ground) -> str:
     """That the guest switched itself off, or empty."""
-    state = ground.hypervisor.call("state", deadline=_SHORT, uuid=ground.uuid)
+    state = ground.hypervisor.call("transient_state", deadline=_SHORT, uuid=ground.uuid)
+    if not state["mine"]:
+        raise Failed(
+            f"The connection to libvirt on {ground.host.name} broke, and the rehearsed guest ended "
+            "with it. That says nothing of the copy: rehearse it again."
+        )
     if state["known"] and state["state"] != _RUNNING:
         # QEMU stops a guest only for want of room (werror=enospc); reading errors are the guest's.
         raise Failed(f"{ground.host.name} has no room left for what the rehearsed guest writes.")
@@ -84,7 +89,7 @@ def _screen(ground: Ground) -> bytes:
         return base64.b64decode(
             ground.hypervisor.call("screenshot", deadline=_SHORT, uuid=ground.uuid)
         )
-    except AdapterError:
+    except Refused:
         return b""  # a picture less: what counts is said by the agent
 
 

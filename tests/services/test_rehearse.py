@@ -168,6 +168,18 @@ def test_a_guest_that_switches_itself_off_fails(ground: Ground, generation: Gene
     assert Rehearsal.objects.get().passed is False
 
 
+def test_a_guest_that_ended_with_its_connection_says_nothing_of_the_copy(
+    ground: Ground, generation: Generation
+) -> None:
+    def lose() -> None:
+        ground.domains.clear()
+        ground.same_child = False
+
+    ground.during_boot = lose
+    assert "That says nothing of the copy" in done(generation).sentence
+    assert not Rehearsal.objects.exists()
+
+
 def test_a_disk_that_its_store_cannot_open_fails_without_a_boot(
     ground: Ground, generation: Generation
 ) -> None:
@@ -211,7 +223,8 @@ STEPS = (
     "stage.hand_over",
     "stage.overlay",
     "start_transient",
-    "state",
+    "transient_state",
+    "screenshot",
     "agent_answers",
     "keeper.manifest",
 )

@@ -30,6 +30,7 @@ class Ground:
         self.locked = ""
         self.silent_for = 1
         self.live_answers = False
+        self.same_child = True
         self.state = _RUNNING
         self.console = "booted\n"
         self.inside: dict[str, str] = {}
@@ -76,9 +77,10 @@ class FakeLibvirt:
                 return {}
             case "end_transient":
                 return ground.domains.pop(arguments["uuid"], None) is not None
-            case "state":
+            case "transient_state":
                 known = arguments["uuid"] in ground.domains
-                return {"known": known, "state": ground.state if known else None}
+                state = ground.state if known else None
+                return {"mine": ground.same_child, "known": known, "state": state}
             case "agent_answers" if arguments["uuid"] not in ground.domains:
                 return ground.live_answers
             case "agent_answers":

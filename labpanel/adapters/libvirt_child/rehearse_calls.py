@@ -9,6 +9,7 @@ from xml.etree import ElementTree
 import libvirt
 
 _CHUNK = 1 << 16  # what libvirt carries in one message of a stream is less than 256 KiB
+_started: set[str] = set()  # by this very child: they end with its connection
 _MOST_BYTES = 64 << 20  # a screen of 4096 × 4096 in three bytes a pixel is 48 MiB
 
 
@@ -27,7 +28,20 @@ def qemu_owner(connection: libvirt.virConnect) -> list[int] | None:
 def start_transient(connection: libvirt.virConnect, xml: str) -> dict[str, Any]:
     """Boot a domain that libvirt destroys when this connection ends, however it ends."""
     domain = connection.createXML(xml, libvirt.VIR_DOMAIN_START_AUTODESTROY)
+    _started.add(domain.UUIDString())
     return {"uuid": domain.UUIDString(), "id": domain.ID()}
+
+
+def transient_state(connection: libvirt.virConnect, uuid: str) -> dict[str, Any]:
+    """`{"mine", "known", "state"}`. `mine` is False where another child had started it: then it
+    was libvirt that ended it, with that child's connection, and not the guest."""
+    try:
+        current, _ = connection.lookupByUUIDString(uuid).state()
+    except libvirt.libvirtError as error:
+        if error.get_error_code() != libvirt.VIR_ERR_NO_DOMAIN:
+            raise
+        return {"mine": uuid in _started, "known": False, "state": None}
+    return {"mine": uuid in _started, "known": True, "state": current}
 
 
 def end_transient(connection: libvirt.virConnect, uuid: str) -> bool:
@@ -66,5 +80,5 @@ def screenshot(connection: libvirt.virConnect, uuid: str) -> str:
 
 CALLS: dict[str, Callable[..., Any]] = {
     function.__name__: function
-    for function in (qemu_owner, start_transient, end_transient, screenshot)
+    for function in (qemu_owner, start_transient, transient_state, end_transient, screenshot)
 }
