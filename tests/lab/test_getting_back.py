@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from lab import faults
 from lab.agent import exec_in_guest
 from lab.state import Lab
 from lab.tree import manifest
@@ -223,6 +224,32 @@ def test_at_once_it_survives_the_panel_and_ends_on_its_own(
         )
     finally:
         remove_vm(lab, "beta", "quick")
+
+
+def test_at_once_a_store_that_goes_away_is_said_and_waited_for(
+    lab: Lab,
+    panel: Panel,
+    eventually: Eventually,
+    weeks: tuple[str, str, list[dict[str, Any]]],
+) -> None:
+    alpha, beta = lab.layout.host("alpha"), lab.layout.host("beta")
+    words = ["--to", "alpha", "--name", "waiting", "--instant", "--cap", "1"]
+    panel.json("restore", weeks[1], *words)
+    try:
+        eventually(lambda: answering(lab, "alpha", "waiting"), "it answers", 120)
+        faults.cause(beta, "cable")
+        eventually(lambda: (local(panel, "waiting") or {"error": ""})["error"], "it is said", 90)
+        assert states(alpha)["waiting"] == "running"
+        faults.heal(lab.layout, beta)
+        eventually(lambda: not (local(panel, "waiting") or {"error": ""})["error"], "it is back")
+        for disk in ("vda", "vdb"):
+            virsh(alpha, "blockjob", "waiting", disk, "--bandwidth", "1000", check=False)
+        eventually(lambda: local(panel, "waiting") is None, "every block is local", 180)
+        assert manifest(alpha, "waiting", "/home") == weeks[2]
+        assert leftovers(lab) == []
+    finally:
+        faults.heal(lab.layout, beta)
+        remove_vm(lab, "alpha", "waiting")
 
 
 def test_killed_before_it_ran_nothing_of_it_is_left(
