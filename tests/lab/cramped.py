@@ -4,7 +4,7 @@ import contextlib
 import time
 from collections.abc import Iterator
 
-from lab import agent, faults
+from lab import agent, faults, hosts
 from lab.commands import LabError
 from lab.guestxml import Disk, Guest, domain_xml
 from lab.state import Lab
@@ -47,6 +47,7 @@ def made(lab: Lab) -> Iterator[None]:
 
 def start(lab: Lab) -> None:
     alpha = lab.layout.host("alpha")
+    hosts.await_ready(alpha)
     if "running" not in virsh(alpha, "domstate", NAME):
         virsh(alpha, "start", NAME)
     agent.await_agent(alpha, NAME, timeout=120)

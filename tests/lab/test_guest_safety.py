@@ -13,7 +13,7 @@ from tests.lab import cramped
 from tests.lab.conftest import Panel
 from tests.lab.moving import kill_long_workers, slow
 
-pytestmark = [pytest.mark.lab, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.lab, pytest.mark.timeout(900)]
 Eventually = Callable[..., Any]
 
 
@@ -54,6 +54,12 @@ def ended(panel: Panel, eventually: Eventually, number: int, seconds: float = 90
 
 def checkpoints(lab: Lab, vm: str) -> list[str]:
     return virsh(lab.layout.host("alpha"), "checkpoint-list", vm, "--name").split()
+
+
+def restart_libvirtd(lab: Lab) -> None:
+    """By SIGKILL; the host's first process starts it again."""
+    for process in namespace.named(lab.layout.host("alpha"), "libvirtd"):
+        process.send(signal.SIGKILL)
 
 
 def test_a_guest_that_overwrites_more_than_is_reserved_ends_the_backup_not_its_writes(
@@ -123,7 +129,6 @@ def test_a_guest_that_reboots_in_the_middle_is_kept(
     with slow(lab.layout.host("beta")):
         number = begun(panel, eventually, seen)
         domain, boots = virsh(lab.layout.host("alpha"), "domid", seen), cramped.boots(lab)
-        # Not while the agent answers: libvirt would take it for lost until libvirtd restarts.
         cramped.run(lab, "(sleep 5; reboot -f) >/dev/null 2>&1 &")
         eventually(lambda: cramped.boots(lab) > boots, "it has rebooted", 90)
         assert job(panel, number)["state"] == "running"
@@ -131,17 +136,17 @@ def test_a_guest_that_reboots_in_the_middle_is_kept(
     assert done["state"] == "done", done["sentence"]
     assert virsh(lab.layout.host("alpha"), "domid", seen) == domain
     assert len(checkpoints(lab, seen)) == 1
+    # libvirt 9.0 may take an agent that was in the middle of an answer for lost from now on.
+    restart_libvirtd(lab)
 
 
 def test_a_libvirtd_that_restarts_in_the_middle_costs_nothing(
     lab: Lab, panel: Panel, eventually: Eventually, seen: str
 ) -> None:
-    alpha = lab.layout.host("alpha")
     cramped.run(lab, "dd if=/dev/urandom of=/fresh bs=1M count=40 && sync")
     with slow(lab.layout.host("beta")):
         number = begun(panel, eventually, seen)
-        for process in namespace.named(alpha, "libvirtd"):
-            process.send(signal.SIGKILL)
+        restart_libvirtd(lab)
     done = ended(panel, eventually, number)
     assert done["state"] == "done", done["sentence"]
     assert len(checkpoints(lab, seen)) == 1

@@ -13,7 +13,7 @@ from lab.state import Lab
 from lab.virsh import inside, virsh
 from tests.lab.conftest import Panel
 
-pytestmark = [pytest.mark.lab, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.lab, pytest.mark.timeout(900)]
 Eventually = Callable[..., Any]
 VM = "web"
 KIB = 1024
