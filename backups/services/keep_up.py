@@ -17,7 +17,8 @@ from backups.selectors.policies import Policies
 from backups.selectors.store_traffic import traffic
 from backups.services.rehearse import ask_for_rehearsal
 from backups.services.verify import ask_for_verify
-from hosts.models import VM
+from hosts.models import VM, Host
+from hosts.rules.presence import presence
 from labpanel.jobs.ledger import Busy
 from labpanel.jobs.models import Job
 from labpanel.lib.refusal import Refusal
@@ -34,13 +35,15 @@ def keep_up(now: datetime) -> list[Job]:
     a generation: the ledger's locks see to that."""
     busy = {each.store for each in traffic()}
     tried = _tried(now)
+    boots = _a_host_answers(now)
     begun: list[Job] = []
     for policy, copies in _by_vm():
         if not in_window(now, policy.timezone, policy.window_start, policy.window_end):
             continue
         for level, key, store in _wanted(policy, copies, now):
             kind = "rehearse" if level == _BOOT else "verify"
-            if store in busy or (kind, key) in tried:
+            waits = kind == "rehearse" and not boots
+            if waits or store in busy or (kind, key) in tried:
                 continue
             job = _ask(level, key, policy)
             if job is not None:
@@ -91,6 +94,12 @@ def _copy(generation: Generation, vm: VM) -> Copy:
         verified_at=generation.verified_at,
         rehearsed_at=generation.rehearsed_at,
     )
+
+
+def _a_host_answers(now: datetime) -> bool:
+    """Right after a time without a panel no host was looked at yet, and none can boot a copy."""
+    hosts = Host.objects.all()
+    return any(presence(h.seen_at, h.failing_since, h.error, now).is_up for h in hosts)
 
 
 def _tried(now: datetime) -> set[tuple[str, str]]:

@@ -10,7 +10,7 @@ from backups.selectors.store_traffic import traffic
 from backups.services.back_up import ask_for_backup
 from backups.services.keep_up import keep_up
 from backups.services.save_policy import save_policy
-from hosts.models import VM
+from hosts.models import VM, Host
 from labpanel.jobs import ledger
 from labpanel.jobs.models import Job
 from labpanel.jobs.states import State
@@ -37,7 +37,8 @@ class Shop:
         return factory.make_generation(self.home, store, timedelta(), "vda", **taken)
 
     def turn(self, now: datetime = NOW) -> list[tuple[str, str]]:
-        """What was begun; it all ends at once, without a proof."""
+        """What was begun where hosts have just answered; it all ends at once, without a proof."""
+        Host.objects.update(seen_at=now)
         begun = keep_up(now)
         for job in begun:
             ledger.finish(job.pk, State.LOST, "Its worker died.")
@@ -151,12 +152,12 @@ def test_copies_of_a_vm_that_vanished_are_still_read(shop: Shop) -> None:
 
 def test_queries_do_not_grow_with_the_copies(shop: Shop, django_assert_num_queries: Any) -> None:
     shop.copy(shop.far, 1, verified_at=NOW, rehearsed_at=NOW)
-    with django_assert_num_queries(8):
+    with django_assert_num_queries(9):
         keep_up(NOW)
     for age in range(2, 9):
         shop.copy(shop.far, age, verified_at=NOW, rehearsed_at=NOW)
         factory.make_vm(shop.home.host, f"vm{age}")
-    with django_assert_num_queries(8):
+    with django_assert_num_queries(9):
         keep_up(NOW)
 
 
@@ -169,3 +170,10 @@ def test_what_did_not_pass_is_not_booted_again_the_same_day(shop: Shop) -> None:
     )
     assert shop.turn(NOW + timedelta(hours=4)) == []
     assert shop.turn(NOW + timedelta(hours=21)) == [("rehearse", copy.key)]
+
+
+def test_nothing_is_booted_before_a_host_was_looked_at(shop: Shop) -> None:
+    shop.copy(shop.far, 1, verified_at=NOW, hashed_at=NOW)
+    Host.objects.update(seen_at=NOW - DAY)
+    assert keep_up(NOW) == []
+    assert len(shop.turn()) == 1
