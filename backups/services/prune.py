@@ -105,7 +105,9 @@ def _sentence(made: Plan, done: Pruned) -> str:
     if not done.dropped:
         return f"Nothing of {name} in {where} had to go; {stays}."
     gone = count(len(done.dropped), "copy is", "copies are")
-    return f"{gone} gone from {where}, {stays}; {size(done.freed_bytes)} more are free."
+    # What was packed in the oldest image lies unpacked in it now: at times nothing is won.
+    won = f"; {size(done.freed_bytes)} more are free" if done.freed_bytes else ""
+    return f"{gone} gone from {where}, {stays}{won}."
 
 
 def settle(job: Job) -> str:

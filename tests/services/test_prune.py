@@ -101,7 +101,7 @@ def test_what_the_policy_does_not_keep_goes(
     assert made.rule == "the policy weekly keeps the last 2 copies"
     job = done(vm, store)
     assert job.state == State.DONE, job.sentence
-    assert job.sentence.startswith("2 copies are gone from far, 2 copies stay; ")
+    assert job.sentence.startswith("2 copies are gone from far, 2 copies stay")
     assert job.result is not None
     assert {each["generation"]: each["fate"] for each in job.result["generations"]} == {
         first: "dropped",
