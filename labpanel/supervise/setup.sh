@@ -5,7 +5,7 @@
 # To build libvirt-python and to run the panel. redis-tools holds the server without its service.
 base_packages='gcc libc6-dev pkg-config libvirt-dev python3-dev python3-venv redis-tools
     openssh-client smartmontools qemu-utils python3-libnbd libnbd-bin'
-test_packages='chromium fonts-noto-cjk'
+test_packages='chromium fonts-noto-cjk libfaketime'
 check_packages='shellcheck'
 
 say() { printf '%s\n' "./panel: $*" >&2; }
