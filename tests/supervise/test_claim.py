@@ -62,8 +62,9 @@ def test_down_leaves_a_panel_alone_that_is_just_starting(tmp_path: Path) -> None
 
 
 def test_a_zombie_does_not_live() -> None:
-    child = subprocess.Popen(["sleep", "0"])
-    started = start_of(child.pid)
+    child = subprocess.Popen(["sleep", "60"])
+    started = start_of(child.pid)  # while it lives: a zombie has none
+    child.kill()
     os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
     try:
         assert not Holder(child.pid, started, "").lives()
