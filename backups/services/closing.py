@@ -15,12 +15,14 @@ AGAIN_SECONDS = (1, 3, 6)
 
 def close_source(
     hypervisor: Hypervisor, images: ImageHost, uuid: str, left: dict[str, Any]
-) -> None:
+) -> bool:
     """Thaw if it may be frozen, end our backup job, let a VM go on that a write into a full file
-    had stopped meanwhile, remove our files.
+    had stopped meanwhile, remove our files. Whether it is known that the guest is thawed: if not,
+    it must be tried again.
 
-    `left` is what the job remembered: `froze`, `socket` (pull) or `staging` (push), `scratch`,
-    `ran`. Every step is tried; the first that could not be is raised at the end.
+    `left` is what the job remembered: `froze`, `owes_thaw` (the guest's agent did not say that it
+    had thawed), `socket` (pull) or `staging` (push), `scratch`, `ran`. Every step is tried; the
+    first that could not be is raised at the end.
     """
     troubles: list[AdapterError] = []
 
@@ -33,8 +35,9 @@ def close_source(
 
     files = [*left.get("scratch", ()), *left.get("staging", ())]
     mark = left.get("socket") or next(iter(left.get("staging", ())), "")
-    if left.get("froze"):
-        attempt("thaw")
+    thawed = True
+    if left.get("froze") or left.get("owes_thaw"):
+        thawed = bool(attempt("thaw"))
     if mark:
         attempt("abort_backup", mark=mark)
         if left.get("ran") and _stopped_by_a_write(attempt("state")):
@@ -43,6 +46,7 @@ def close_source(
             images.remove([path for path in (left.get("socket", ""), *files) if path])
     if troubles:
         raise troubles[0]
+    return thawed
 
 
 def _stopped_by_a_write(state: dict[str, Any] | None) -> bool:

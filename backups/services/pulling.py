@@ -59,16 +59,17 @@ def pulled(
     try:
         watch.begin(socket, list(files.values()))
         answer = begin(hypervisor, facts, plan, _ways(socket, files, seen, plan, name))
-        source.thawed()
-        work.remember(froze=False)
+        if answer["thawed"]:
+            source.thawed()
+        work.remember(froze=False, owes_thaw=not answer["thawed"])
         yield _opened(answer, socket, seen, plan, facts, watch)
     except (AdapterError, Failed) as error:
         if not work.job.state_data["froze"]:  # a guest that may be frozen is thawed first
             watch.explain(error)
         raise
     finally:
-        close_source(hypervisor, images, facts.uuid, work.job.state_data)
-        work.remember(closed=True)
+        thawed = close_source(hypervisor, images, facts.uuid, work.job.state_data)
+        work.remember(closed=True, owes_thaw=not thawed)
         with contextlib.suppress(AdapterError):  # it is gone already: nothing is open any more
             source.release()
 

@@ -52,8 +52,9 @@ def pushed(
         watch.begin(next(iter(files.values())), list(files.values()))
         ways = [{"xml": backup_xml.push_description(files), "checkpoint": "", "name": ""}]
         answer = begin(hypervisor, facts, plan, ways)
-        source.thawed()
-        work.remember(froze=False)
+        if answer["thawed"]:
+            source.thawed()
+        work.remember(froze=False, owes_thaw=not answer["thawed"])
         _await(work, hypervisor, facts, watch)
         source.release()
         kinds = Generation.Consistency
@@ -72,8 +73,8 @@ def pushed(
             watch.explain(error)
         raise
     finally:
-        close_source(hypervisor, images, facts.uuid, work.job.state_data)
-        work.remember(closed=True)
+        thawed = close_source(hypervisor, images, facts.uuid, work.job.state_data)
+        work.remember(closed=True, owes_thaw=not thawed)
 
 
 def _reserved(hypervisor: Hypervisor, images: ImageHost, facts: Facts) -> tuple[Place, int]:

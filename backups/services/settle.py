@@ -54,7 +54,8 @@ def backup(job: Job) -> str:
 def _close_source(job: Job, host: Host) -> None:
     left = job.state_data
     with opened(host.endpoint()) as hypervisor, ImageHost(Machine(host.endpoint())) as images:
-        close_source(hypervisor, images, left["vm_uuid"], left)
+        thawed = close_source(hypervisor, images, left["vm_uuid"], left)
+    left["owes_thaw"] = not thawed
 
 
 def _close_checkpoint(job: Job, host: Host) -> None:
@@ -65,7 +66,8 @@ def _close_checkpoint(job: Job, host: Host) -> None:
 
 
 def _close_backup(job: Job, host: Host) -> None:
-    if not job.state_data.get("closed"):
+    left = job.state_data
+    if left.get("owes_thaw") or not left.get("closed"):
         _close_source(job, host)
     _close_checkpoint(job, host)
 
@@ -94,7 +96,8 @@ def close_leftovers(now: datetime) -> None:
     for job in recent.filter(kind__in=CLOSERS):
         left = job.state_data
         opened_something = {"socket", "staging", "partials", "scratch_folder"} & left.keys()
-        if not opened_something or (left.get("closed") and not left.get("checkpoint")):
+        owed = not left.get("closed") or left.get("owes_thaw") or left.get("checkpoint")
+        if not opened_something or not owed:
             continue
         try:
             CLOSERS[job.kind](job, Host.objects.get(pk=job.state_data["host"]))

@@ -336,6 +336,23 @@ def test_what_a_cut_host_kept_open_is_closed_when_it_is_back(
     assert scene.asked == []
 
 
+def test_a_guest_that_may_still_be_frozen_is_thawed_until_it_says_so(
+    scene: Scene, vm: VM, store: Store
+) -> None:
+    """A stuck agent does later what it was asked for when nobody waits any more."""
+    scene.thaws = False
+    assert done(vm, store).state == State.DONE
+    for _ in range(2):
+        scene.asked = []
+        settling.close_leftovers(timezone.now())
+        assert "thaw" in scene.asked
+    scene.thaws = True
+    settling.close_leftovers(timezone.now())
+    scene.asked = []
+    settling.close_leftovers(timezone.now())
+    assert scene.asked == []
+
+
 @pytest.mark.parametrize("count", [1, 12])
 def test_coverage_costs_the_same_for_any_number(
     scene: Scene, vm: VM, store: Store, count: int, django_assert_max_num_queries: Any

@@ -31,6 +31,7 @@ class Scene:
         self.active = True
         self.busy = False
         self.quiesced = True
+        self.thaws = True
         self.pulling = ""
         self.partials: set[str] = set()
         self.manifests: dict[str, dict[str, Any]] = {}
@@ -98,6 +99,8 @@ class FakeHypervisor:
                 return {"capacity": SIZE, "allocation": SIZE, "physical": SIZE}
             case "backup_begin":
                 return self._begin(arguments["ways"])
+            case "thaw":
+                return scene.thaws
             case "push_progress":
                 return {"running": False, "done_bytes": 1, "total_bytes": 1, "succeeded": True}
             case "prove_checkpoint":
@@ -142,6 +145,7 @@ class FakeHypervisor:
         return {
             "quiesced": scene.quiesced,
             "why_not": why_not,
+            "thawed": scene.thaws,
             "way": number,
             "refused": ["libvirt said no"] * number,
             "checkpoint_xml": ways[number]["checkpoint"],

@@ -7,6 +7,8 @@ from xml.etree import ElementTree
 
 import libvirt
 
+PING_SECONDS = 5
+
 
 def backup_facts(connection: libvirt.virConnect, uuid: str) -> dict[str, Any]:
     """What a backup must know before it starts.
@@ -36,7 +38,7 @@ def backup_facts(connection: libvirt.virConnect, uuid: str) -> dict[str, Any]:
 def backup_begin(
     connection: libvirt.virConnect, uuid: str, ways: list[dict[str, str]], freeze_seconds: int
 ) -> dict[str, Any]:
-    """Start a backup of all listed disks at one instant: `{"quiesced", "why_not", "way",
+    """Start a backup of all listed disks at one instant: `{"quiesced", "why_not", "thawed", "way",
     "refused", "checkpoint_xml"}`.
 
     `ways` are `{"xml", "checkpoint", "name"}`, tried in turn until libvirt takes one, since a lost
@@ -45,18 +47,24 @@ def backup_begin(
 
     The guest's file systems are frozen around it when its agent answers within `freeze_seconds`;
     0 leaves the agent alone. They are thawed whatever happens, also after a freeze that failed:
-    the guest may have frozen and failed only to say so.
+    the guest may have frozen and failed only to say so. `thawed` is False while that is not known:
+    the guest may do what it was asked for later, so thawing must be tried again.
     """
     domain = connection.lookupByUUIDString(uuid)
-    why_not = _freeze(domain, freeze_seconds) if freeze_seconds else "not asked for"
+    why_not = _silence(domain) if freeze_seconds else "not asked for"
+    asked = not why_not
+    if asked:
+        why_not = _freeze(domain, freeze_seconds)
+    thawed = True
     try:
         taken, refused = _begin(domain, ways)
     finally:
-        if freeze_seconds:
-            _thaw(domain)
+        if asked:
+            thawed = _thaw(domain)
     return {
         "quiesced": not why_not,
         "why_not": why_not,
+        "thawed": thawed,
         "way": taken,
         "refused": refused,
         "checkpoint_xml": _checkpoint_xml(domain, ways[taken]["name"]),
@@ -95,10 +103,23 @@ def _checkpoint_xml(domain: libvirt.virDomain, name: str) -> str:
     return str(checkpoint.getXMLDesc(libvirt.VIR_DOMAIN_CHECKPOINT_XML_SECURE))
 
 
+def _silence(domain: libvirt.virDomain) -> str:
+    """Why the agent is not to be asked to freeze; empty if it answers. One that is stuck keeps
+    the question in its channel and would freeze the guest when nobody waits for it any more."""
+    try:
+        domain.agentSetResponseTimeout(PING_SECONDS)
+        domain.getTime()
+    except libvirt.libvirtError as error:
+        # guest-get-time may be switched off in the agent: that it says so is an answer.
+        if error.get_error_code() != libvirt.VIR_ERR_AGENT_COMMAND_FAILED:
+            return str(error.get_error_message())
+    return ""
+
+
 def _freeze(domain: libvirt.virDomain, seconds: int) -> str:
     """Freeze; the reason if it did not work."""
     try:
-        # The default waits for ever (facts 1.4).
+        # The default waits for ever (virDomainAgentSetResponseTimeout).
         domain.agentSetResponseTimeout(seconds)
         domain.fsFreeze()
     except libvirt.libvirtError as error:
@@ -107,17 +128,24 @@ def _freeze(domain: libvirt.virDomain, seconds: int) -> str:
 
 
 def _thaw(domain: libvirt.virDomain) -> bool:
-    with contextlib.suppress(libvirt.libvirtError):  # nothing was frozen, or the agent is gone
+    """Whether the guest is thawed for sure: its agent said so, it has no agent, or it does not run
+    any more."""
+    try:
         domain.fsThaw()
-        return True
-    return False
+    except libvirt.libvirtError as error:
+        no_agent = error.get_error_code() == libvirt.VIR_ERR_ARGUMENT_UNSUPPORTED
+        return no_agent or not domain.isActive()
+    return True
 
 
 def thaw(connection: libvirt.virConnect, uuid: str) -> bool:
-    """Thaw a guest that a killed backup may have left frozen; False if there was no answer."""
-    with contextlib.suppress(libvirt.libvirtError):
+    """Thaw a guest that a backup may have left frozen; False if there was no answer."""
+    try:
         domain = connection.lookupByUUIDString(uuid)
-        domain.agentSetResponseTimeout(5)
+    except libvirt.libvirtError as error:
+        return bool(error.get_error_code() == libvirt.VIR_ERR_NO_DOMAIN)
+    with contextlib.suppress(libvirt.libvirtError):
+        domain.agentSetResponseTimeout(PING_SECONDS)
         return _thaw(domain)
     return False
 
