@@ -13,6 +13,7 @@ from backups.services.prune import ask_for_prune
 from hosts.models import VM
 from labpanel.jobs.ledger import Busy
 from labpanel.jobs.models import Job
+from labpanel.jobs.states import State
 from labpanel.lib.refusal import Refusal
 
 log = logging.getLogger(__name__)
@@ -26,23 +27,24 @@ def thin_out(now: datetime) -> list[Job]:
     pruning = {each.store for each in working if each.kind == "prune"}
     reading = {(each.vm_uuid, each.store) for each in working}
     begun = []
-    for vm, store, policy in _crowded(now):
+    for vm, store, policy, unfinished in _crowded(now):
         if store.pk in pruning or (str(vm.uuid), store.pk) in reading:
             continue
-        job = _ask(vm, store, policy)
+        job = _ask(vm, store, policy) if unfinished or plan(vm, store).drop else None
         if job is not None:
             pruning.add(store.pk)
             begun.append(job)
     return begun
 
 
-def _crowded(now: datetime) -> list[tuple[VM, Store, Policy]]:
-    """VMs with more copies in a store than the last ones that their policy keeps, and no try at
-    pruning them since the newest came, or for a while. Cheap: most are sorted out by counting."""
+def _crowded(now: datetime) -> list[tuple[VM, Store, Policy, bool]]:
+    """VMs with more copies in a store than the last ones that their policy keeps, or with a merge
+    that broke off there (the last of the four says so), and no try at pruning them since the newest
+    came, or for a while. Cheap: most are sorted out by counting."""
     policies = Policies()
     vms = {vm.uuid: vm for vm in VM.objects.filter(missing_since=None).defer("xml", "inactive_xml")}
     stores = {store.pk: store for store in Store.objects.filter(error="").select_related("host")}
-    tried = _tried(now)
+    tried, broken_off = _tried(now), _broken_off()
     kept = Generation.objects.exclude(state=Generation.State.MISSING).order_by()
     counted = kept.values_list("vm_uuid", "store").annotate(Count("pk"), Max("taken_at"))
     found = []
@@ -51,9 +53,11 @@ def _crowded(now: datetime) -> list[tuple[VM, Store, Policy]]:
         policy = policies.of(vm) if vm else None
         if vm is None or policy is None or not policy.enabled or store not in stores:
             continue
-        before = tried.get((str(uuid), store))
-        if count > policy.keep_last and (before is None or before < newest):
-            found.append((vm, stores[store], policy))
+        place = (str(uuid), store)
+        before = tried.get(place)
+        wanted = count > policy.keep_last or place in broken_off
+        if wanted and (before is None or before < newest):
+            found.append((vm, stores[store], policy, place in broken_off))
     return found
 
 
@@ -66,9 +70,17 @@ def _tried(now: datetime) -> dict[tuple[str, int], datetime]:
     }
 
 
+def _broken_off() -> set[tuple[str, int]]:
+    """VMs and stores whose last pruning died: what it had begun is taken up by the next."""
+    asked = Job.objects.filter(kind="prune").exclude(ended_at=None).order_by("pk")
+    last = {
+        (parameters["vm_uuid"], parameters["store"]): state
+        for parameters, state in asked.values_list("parameters", "state")
+    }
+    return {place for place, state in last.items() if state in {State.LOST, State.ERRORED}}
+
+
 def _ask(vm: VM, store: Store, policy: Policy) -> Job | None:
-    if not plan(vm, store).drop:
-        return None
     try:
         return ask_for_prune(vm, store, asked_by=f"policy {policy.name}", policy=policy.name)
     except Busy as busy:

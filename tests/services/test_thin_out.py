@@ -75,6 +75,15 @@ def test_a_try_is_not_made_at_every_turn_but_after_a_while_or_a_new_copy(shop: S
     assert len(shop.turn(NOW + 2 * HOUR + timedelta(minutes=1))) == 1
 
 
+def test_a_merge_that_broke_off_is_taken_up_though_nothing_more_has_to_go(shop: Shop) -> None:
+    copies = shop.copies(5, 4, 3, 2)
+    assert len(shop.turn(NOW, State.LOST)) == 1
+    copies[0].delete()
+    assert shop.turn(NOW + HOUR / 2) == []
+    assert len(shop.turn(NOW + 2 * HOUR)) == 1
+    assert shop.turn(NOW + 4 * HOUR) == []
+
+
 def test_one_prune_at_a_time_in_a_store(shop: Shop) -> None:
     shop.copies(5, 4, 3, 2)
     web = factory.make_vm(shop.home.host, "web")
@@ -123,10 +132,10 @@ def test_nothing_goes(shop: Shop, change: Any) -> None:
 
 def test_queries_do_not_grow_where_nothing_goes(shop: Shop, django_assert_num_queries: Any) -> None:
     shop.copies(3)
-    with django_assert_num_queries(7):
+    with django_assert_num_queries(8):
         thin_out(NOW)
     for number in range(8):
         vm = factory.make_vm(shop.home.host, f"vm{number}")
         factory.make_generation(vm, shop.far, timedelta(), "vda")
-    with django_assert_num_queries(7):
+    with django_assert_num_queries(8):
         thin_out(NOW)
