@@ -42,9 +42,10 @@ def days_of(rows: Iterable[CoverageRow], now: datetime) -> dict[Place, list[Day]
 
 def _read_generations(read: _Read, begin: datetime) -> None:
     """Generations and their disks apart: a year of them has each time and UUID read once."""
+    zone = begin.tzinfo
     taken = Generation.objects.filter(taken_at__gte=begin).order_by()
     whose = {
-        pk: (uuid, timezone.localdate(taken_at), state == Generation.State.DAMAGED)
+        pk: (uuid, taken_at.astimezone(zone).date(), state == Generation.State.DAMAGED)
         for pk, uuid, taken_at, state in taken.values_list("pk", "vm_uuid", "taken_at", "state")
     }
     for uuid, day, _ in whose.values():
@@ -61,7 +62,7 @@ def _read_jobs(read: _Read, begin: datetime) -> None:
     ended = Job.objects.filter(kind="backup", created_at__gte=begin).exclude(ended_at=None)
     fields = ("pk", "subject", "state", "created_at", "sentence")
     for pk, subject, state, created_at, sentence in ended.order_by("pk").values_list(*fields):
-        uuid, day = _uuid(subject), timezone.localdate(created_at)
+        uuid, day = _uuid(subject), created_at.astimezone(begin.tzinfo).date()
         if uuid is None:
             continue
         if state == State.DONE:
@@ -73,7 +74,7 @@ def _read_jobs(read: _Read, begin: datetime) -> None:
 def _read_missed(read: _Read, begin: datetime) -> None:
     runs = PolicyRun.objects.filter(due_at__gte=begin, job=None).order_by()
     for uuid, due_at in runs.values_list("vm__uuid", "due_at"):
-        read.missed[uuid].add(timezone.localdate(due_at))
+        read.missed[uuid].add(due_at.astimezone(begin.tzinfo).date())
 
 
 def _happened(read: _Read, row: CoverageRow) -> Happened:

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 from django import template
 from django.utils import timezone
-from django.utils.html import format_html
+from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from backups.rules.coverage import spelled
@@ -59,6 +59,14 @@ def mark(level: str, word: str = "") -> SafeString:
     return format_html('<span class="mark {}">{}</span>', LEVELS.get(level, "none"), word or level)
 
 
+_TIMES = {
+    "ago": durations.ago,
+    "span": durations.between,
+    "clock": durations.clock,
+    "coming": durations.coming,
+}
+
+
 @register.simple_tag
 def when(then: datetime | None, form: str = "ago") -> SafeString:
     """A moment, relative ("ago", "span", for one to come "coming") or as a clock shows it
@@ -66,20 +74,12 @@ def when(then: datetime | None, form: str = "ago") -> SafeString:
     if then is None:
         return SafeString("never")
     now = timezone.localtime()
-    then = timezone.localtime(then)
-    said = {
-        "ago": durations.ago,
-        "span": durations.between,
-        "clock": durations.clock,
-        "coming": durations.coming,
-    }
-    text = said[form](then, now)
-    return format_html(
-        '<time datetime="{}" title="{}" data-form="{}">{}</time>',
-        then.isoformat(timespec="seconds"),
-        durations.exact(then),
-        form,
-        text,
+    then = then.astimezone(now.tzinfo)
+    text = _TIMES[form](then, now)
+    # A list shows hundreds: joined, as all of it is the panel's own words and figures.
+    return SafeString(
+        f'<time datetime="{then.isoformat(timespec="seconds")}" title="{durations.exact(then)}"'
+        f' data-form="{form}">{text}</time>'
     )
 
 
@@ -100,20 +100,34 @@ def listed(names: Iterable[object]) -> str:
     return units.listed([str(name) for name in names])
 
 
-@register.inclusion_tag("parts/bar.html")
-def bar(
-    part: float | None, whole: float | None, label: str, watch_at: int = 85
-) -> dict[str, object]:
+@register.simple_tag
+def bar(part: float | None, whole: float | None, label: str, watch_at: int = 85) -> SafeString:
     """How full something is; amber from `watch_at` percent, red from 95."""
     full = units.share(part, whole)
     level = "" if full is None or full < watch_at else "bad" if full >= 95 else "watch"
-    return {"full": None if full is None else min(100, round(full)), "level": level, "label": label}
+    shown = None if full is None else min(100, round(full))
+    return format_html(
+        '<svg class="bar {}" viewBox="0 0 100 8" preserveAspectRatio="none" role="img" '
+        'aria-label="{}{}"><rect class="track" width="100" height="8"></rect>{}</svg>',
+        level,
+        label,
+        "" if shown is None else f": {shown} % full",
+        "" if shown is None else format_html(_FILL, shown),
+    )
 
 
-@register.inclusion_tag("parts/spark.html")
-def spark(path: str, label: str) -> dict[str, str]:
+_FILL = '<rect class="fill" width="{}" height="8"></rect>'
+
+
+@register.simple_tag
+def spark(path: str, label: str) -> SafeString:
     """The small graph of the last hour; `path` is from labpanel.lib.sparkline."""
-    return {"path": path, "label": label}
+    return format_html(
+        '<svg class="spark" viewBox="0 0 112 28" preserveAspectRatio="none" role="img" '
+        'aria-label="{}"><path class="floor" d="M0 27.5H112"></path>{}</svg>',
+        label,
+        format_html('<path d="{}"></path>', path) if path else "",
+    )
 
 
 # The bar of a day: its shape, drawn from the left edge of its place.
@@ -126,15 +140,21 @@ _BARS = {
 }
 
 
-@register.inclusion_tag("parts/strip.html")
-def strip(days: Sequence[Day], label: str) -> dict[str, object]:
-    """One bar a day, its height and colour by what became of that day."""
+@register.simple_tag
+def strip(days: Sequence[Day], label: str) -> SafeString:
+    """One bar a day, its height and colour by what became of that day; a path for each colour."""
     paths = dict.fromkeys(_BARS, "")
     for place, day in enumerate(days):
         if day.state in _BARS:
             paths[day.state] += f"M{place * 10} 0{_BARS[day.state]}"
-    drawn = {state: path for state, path in paths.items() if path}
-    return {"paths": drawn, "width": 10 * len(days) - 2, "label": label}
+    drawn = [(state, path) for state, path in paths.items() if path]
+    return format_html(
+        '<svg class="strip" viewBox="0 0 {} 20" preserveAspectRatio="none" role="img" '
+        'aria-label="{}">{}</svg>',
+        10 * len(days) - 2,
+        label,
+        format_html_join("", '<path class="{}" d="{}"></path>', drawn),
+    )
 
 
 @register.simple_tag
