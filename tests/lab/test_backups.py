@@ -153,7 +153,7 @@ def test_rot_is_named_and_never_restored(lab: Lab, panel: Panel) -> None:
     assert "rotten" not in inside(beta, ["ls", "-A", "/srv/images"]).stdout
     found = panel("verify", key, ok=False)
     assert found.returncode == 1
-    assert "vdb.qcow2 of vdb differs from what was backed up at bytes 262144–524287" in found.stderr
+    assert "vdb.qcow2 differs from what was backed up at bytes 262144–524287" in found.stderr
     assert panel("restore", key, "--to", "beta", "--name", "rotten", ok=False).returncode == 1
 
 

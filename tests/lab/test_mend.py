@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from lab.agent import exec_in_guest
 from lab.state import Lab
 from lab.virsh import inside
 from tests.lab.conftest import Panel
@@ -37,6 +38,9 @@ def near(lab: Lab, panel: Panel) -> Iterator[str]:
 def test_what_rots_on_one_host_is_mended_from_the_other(
     lab: Lab, panel: Panel, near: str, eventually: Callable[..., Any]
 ) -> None:
+    # What rots is this file, which both copies hold, and nothing that the guest changes between.
+    grow = "head -c 16M /dev/urandom > /home/rotting; sync"
+    exec_in_guest(lab, "alpha", "home", ["/bin/sh", "-c", grow])
     far = panel.json("backup", "home", "--store", "far")["generation"]
     panel("backup", "home", "--store", near)
     rotten = f"{folder_of(panel, far)}/vdb.qcow2"
@@ -53,3 +57,4 @@ def test_what_rots_on_one_host_is_mended_from_the_other(
     eventually(lambda: state() == "complete", "the copy is whole again", 120)
     for level in ("1", "2"):
         assert panel.json("verify", far, "--level", level)["verified"] is True
+    exec_in_guest(lab, "alpha", "home", ["/bin/rm", "/home/rotting"])

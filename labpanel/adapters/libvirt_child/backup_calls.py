@@ -8,6 +8,9 @@ from xml.etree import ElementTree
 import libvirt
 
 PING_SECONDS = 5
+# A no of the agent itself (qemuAgentCheckError): 9.0 has the first, VIR_ERR_AGENT_COMMAND_FAILED
+# is the name of the other, which the bindings of 9.0 lack.
+_ANSWERS = frozenset({libvirt.VIR_ERR_INTERNAL_ERROR, 110})
 
 
 def backup_facts(connection: libvirt.virConnect, uuid: str) -> dict[str, Any]:
@@ -108,10 +111,10 @@ def _silence(domain: libvirt.virDomain) -> str:
     the question in its channel and would freeze the guest when nobody waits for it any more."""
     try:
         domain.agentSetResponseTimeout(PING_SECONDS)
-        domain.getTime()
+        domain.hostname(libvirt.VIR_DOMAIN_GET_HOSTNAME_AGENT)
     except libvirt.libvirtError as error:
-        # guest-get-time may be switched off in the agent: that it says so is an answer.
-        if error.get_error_code() != libvirt.VIR_ERR_AGENT_COMMAND_FAILED:
+        # An agent in which this command is switched off says so: that is an answer.
+        if error.get_error_code() not in _ANSWERS:
             return str(error.get_error_message())
     return ""
 
