@@ -207,7 +207,7 @@ def test_at_once_it_survives_the_panel_and_ends_on_its_own(
         assert states(beta)["quick"] == "running"
         up = supervise(panel.home, "up", "--detach")
         assert up.returncode == 0, up.stderr
-        eventually(lambda: answering(lab, "beta", "quick"), "it answers", 120)
+        eventually(lambda: answering(lab, "beta", "quick"), "it answers", 240)
         for disk in ("vda", "vdb"):
             virsh(beta, "blockjob", "quick", disk, "--bandwidth", "1000", check=False)
         eventually(lambda: local(panel, "quick") is None, "every block is local", 180)
