@@ -111,7 +111,10 @@ def _generations(vm: VM, store: Store, now: datetime) -> None:
             key=f"{now - timedelta(days=day):%Y%m%dT%H%M%SZ}-{vm.pk:04x}", store=store, vm=vm,
             vm_uuid=vm.uuid, vm_name=vm.name, source_host=vm.host.name,
             taken_at=now - timedelta(days=day), consistency=Generation.Consistency.CRASH,
-            manifest={"format": 1, "vm": {"uuid": str(vm.uuid), "name": vm.name}},
+            manifest={
+                "format": 2, "vm": {"uuid": str(vm.uuid), "name": vm.name},
+                "disks": [{"target": disk.target, "virtual_bytes": 40 * GIB} for disk in disks],
+            },
             hashed_at=now, verified_at=now,
         )
         for day in range(DAYS_OF_GENERATIONS)

@@ -140,11 +140,12 @@ def _patterns(resolver: URLResolver) -> Iterator[URLPattern]:
 
 
 def _queries(client: Client, address: str) -> int | None:
-    """How many queries a page makes; None for what is no page (a redirect, a POST address)."""
+    """How many queries a page makes; None for what is no page (a redirect, a POST address). A
+    page that breaks ends the measurement."""
     with CaptureQueriesContext(connection) as captured:
         response = client.get(address, headers={"accept-encoding": "gzip"})
     if response.status_code >= 500:
-        say(f"{address} answers {response.status_code}")
+        raise RuntimeError(f"{address} answers {response.status_code}: nothing to be measured")
     return len(captured) if response.status_code == 200 else None
 
 
