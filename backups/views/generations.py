@@ -65,8 +65,10 @@ def proof(found: Generation) -> Proof:
         return Proof("bad", "This copy is damaged.", found.damage)
     if found.verified_at:
         text = "Every block was read through its chain and compared with what the source held."
-        booted = "" if found.rehearsed_at else " It was never booted."
-        return Proof("good", "This copy was read back, and it is whole.", text + booted)
+        if found.rehearsed_at:
+            return Proof("good", "This copy was read back, and it came up when booted.", text)
+        unproven = f"{text} Whether it boots nobody has seen."
+        return Proof("watch", "This copy was read back, but never booted.", unproven)
     if found.hashed_at:
         text = "Its files are as they were written; that they hold what was there is not shown."
         return Proof("watch", "Only the files of this copy were checked.", text)
