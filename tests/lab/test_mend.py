@@ -13,15 +13,14 @@ from tests.lab.test_backups import folder_of
 
 pytestmark = pytest.mark.lab
 NEAR = "/srv/mending"
-# Turns the bits of 64 bytes in the middle of a file, which is data of some block or its map.
+# Turns the bits of 64 bytes of a file, found by what they are.
 _ROT = """
-import sys, os
-with open(sys.argv[1], "r+b") as file:
-    at = os.stat(sys.argv[1]).st_size // 2
-    file.seek(at)
-    content = file.read(64)
-    file.seek(at)
-    file.write(bytes(byte ^ 0xFF for byte in content))
+import mmap, sys
+known = bytes.fromhex(sys.argv[2])
+with open(sys.argv[1], "r+b") as file, mmap.mmap(file.fileno(), 0) as content:
+    at = content.find(known)
+    assert at >= 0, "the bytes are not in this file as they are"
+    content[at:at + 64] = bytes(byte ^ 0xFF for byte in known)
 """
 
 
@@ -38,13 +37,15 @@ def near(lab: Lab, panel: Panel) -> Iterator[str]:
 def test_what_rots_on_one_host_is_mended_from_the_other(
     lab: Lab, panel: Panel, near: str, eventually: Callable[..., Any]
 ) -> None:
-    # What rots is this file, which both copies hold, and nothing that the guest changes between.
-    grow = "head -c 16M /dev/urandom > /home/rotting; sync"
-    exec_in_guest(lab, "alpha", "home", ["/bin/sh", "-c", grow])
+    # What rots is in this file, which both copies hold; the guest changes other blocks between.
+    grow = "dd if=/dev/urandom of=/home/rotting bs=1M count=4 && sync"
+    known = f"({grow}) 2>/dev/null && dd if=/home/rotting bs=64 count=1 2>/dev/null"
+    made = exec_in_guest(lab, "alpha", "home", ["/bin/sh", "-c", known])
+    assert len(made.stdout) == 64, made.stderr
     far = panel.json("backup", "home", "--store", "far")["generation"]
     panel("backup", "home", "--store", near)
     rotten = f"{folder_of(panel, far)}/vdb.qcow2"
-    inside(lab.layout.host("beta"), ["python3", "-c", _ROT, rotten])
+    inside(lab.layout.host("beta"), ["python3", "-c", _ROT, rotten, made.stdout.hex()])
     said = panel("verify", far, "--level", "1", ok=False)
     assert said.returncode == 1
     assert "vdb.qcow2 is not what was written" in said.stderr
