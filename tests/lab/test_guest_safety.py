@@ -143,7 +143,7 @@ def test_a_guest_that_reboots_in_the_middle_is_kept(
 def test_a_libvirtd_that_restarts_in_the_middle_costs_nothing(
     lab: Lab, panel: Panel, eventually: Eventually, seen: str
 ) -> None:
-    cramped.run(lab, "dd if=/dev/urandom of=/fresh bs=1M count=40 && sync")
+    cramped.run(lab, "dd if=/dev/urandom of=/data-of-the-guest bs=1M count=40 conv=notrunc && sync")
     with slow(lab.layout.host("beta")):
         number = begun(panel, eventually, seen)
         restart_libvirtd(lab)
@@ -168,7 +168,7 @@ def test_an_agent_that_never_answers_costs_the_freeze_only(
 def test_a_store_that_is_full_is_named(lab: Lab, panel: Panel, seen: str) -> None:
     beta = lab.layout.host("beta")
     before, kept = panel.json("generations", seen), checkpoints(lab, seen)
-    cramped.run(lab, "dd if=/dev/urandom of=/fresh bs=1M count=20 && sync")
+    cramped.run(lab, "dd if=/dev/urandom of=/data-of-the-guest bs=1M count=20 conv=notrunc && sync")
     try:
         faults.cause(beta, "fill", "store")
         refused = panel("backup", seen, "--store", "far", ok=False)
