@@ -16,6 +16,11 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 LOCAL = ("127.", "10.77.", "::1", "localhost")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Those of the practice lab first: they take longest, and the rest fills the gaps behind."""
+    items.sort(key=lambda item: item.get_closest_marker("lab") is None)
+
+
 @pytest.fixture(autouse=True)
 def broker(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, list[Any]]]:
     """Messages are written down instead of sent: (task, arguments)."""

@@ -1,4 +1,7 @@
-"""One practice lab and one panel on it for the whole run; tests leave both as they found them."""
+"""A practice lab and a panel on it for every file of tests: no file sees what another left.
+
+Tests of one file share them, and leave both as they found them.
+"""
 
 import json
 import os
@@ -93,7 +96,7 @@ def supervise(home: Path, *words: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def lab() -> Iterator[Lab]:
     """Two real libvirt hosts with the story's guests; skipped where the machine cannot."""
     gone = missing()
@@ -110,7 +113,7 @@ def lab() -> Iterator[Lab]:
         practice.down()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def panel(lab: Lab) -> Iterator[Panel]:
     """A panel of its own with both hosts added and their guests seen."""
     home = Path(tempfile.mkdtemp(prefix="labpanel-lab-"))
