@@ -55,7 +55,7 @@ class Keeper:
         """Held until this session ends. Shared: reading generations and adding one. Exclusive:
         changing what is there. Raises ScriptRefused "busy" if another session is in the way."""
         self._session.call(
-            "lock", deadline=SHORT, store=self.path, vm_uuid=vm_uuid, exclusive=exclusive
+            "lock", deadline=SHORT, vm_uuid=vm_uuid, exclusive=exclusive, **self._whole()
         )
 
     def mark_again(self) -> bool:

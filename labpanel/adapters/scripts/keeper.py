@@ -120,6 +120,12 @@ def begin(
     return filling.begin(store, panel_id, vm_uuid, key, disks)
 
 
+def lock(store: str, panel_id: str, store_id: str, vm_uuid: str, *, exclusive: bool) -> None:
+    """Take a VM's lock in a store that is ours (see locks.py): nothing is written elsewhere."""
+    checked_marker(store, panel_id, store_id)
+    locks.lock(store, vm_uuid, exclusive=exclusive)
+
+
 def drop(store: str, vm_uuid: str, key: str, panel_id: str) -> bool:
     """Remove a partial generation of ours; True if there was one."""
     dropped = filling.drop(store, vm_uuid, key, panel_id)
@@ -168,7 +174,7 @@ VERBS: dict[str, Callable[..., Any]] = {
     "look": look,
     "mark_again": mark_again,
     "begin": begin,
-    "lock": locks.lock,
+    "lock": lock,
     "finish": filling.finish,
     "drop": drop,
     "manifest": manifest,
