@@ -33,6 +33,8 @@ LEVELS = {
     "excluded": "excluded",
 }
 LEVEL_ORDER = ("bad", "unknown", "watch", "good", "excluded")
+# Clocks that are set right jump a little; what is dated further ahead has no age that is known.
+AHEAD = timedelta(hours=1)
 
 Ranges = Sequence[Sequence[int]]
 
@@ -54,7 +56,8 @@ class Kept:
     """One generation that holds the disk. `off_host` is False also when its store lies on a
     physical disk below the virtual disk itself; `same_drive` says which it is. `damage` is empty
     for a whole one; `unreadable` are [first byte, byte after] that its source could not read.
-    `failed_at` is when it was last booted, if that went wrong, and `failure` what was seen then."""
+    `failed_at` is when it was last booted, if that went wrong, and `failure` what was seen then.
+    `silent` is why its store cannot be looked at; what was known of it may be over."""
 
     generation: str
     store: str
@@ -67,6 +70,7 @@ class Kept:
     unreadable: tuple[tuple[int, int], ...] = ()
     failed_at: datetime | None = None
     failure: str = ""
+    silent: str = ""
 
     @property
     def wrong(self) -> str:
@@ -109,6 +113,23 @@ def judge(
     newest_first = sorted(kept, key=lambda one: one.taken_at, reverse=True)
     if excluded:
         return Covered("excluded", excluded, next(iter(newest_first), None))
+    told = _judge(newest_first, now, limits, unknown, missed)
+    silent = next((one for one in newest_first if one.silent), None)
+    if silent is None or told.level not in {"good", "watch"}:
+        return told
+    # Good news from a store that cannot be looked at is none; where others say the same, it stays.
+    heard = [one for one in newest_first if not one.silent]
+    alone = _judge(heard, now, limits, unknown, missed)
+    if alone.level in {"good", "watch"}:
+        return alone
+    reason = f"What {silent.store} holds cannot be looked at: {silent.silent}"
+    return Covered("unknown", reason, told.newest)
+
+
+def _judge(
+    newest_first: Sequence[Kept], now: datetime, limits: Limits, unknown: str, missed: Ranges
+) -> Covered:
+    """As if every store could be looked at."""
     if not newest_first:
         asked = "" if limits.policy else ", and no policy asks for one"
         return Covered("none", f"There is no backup of this disk{asked}.")
@@ -120,7 +141,7 @@ def judge(
         return _local(whole[0], newest_first)
     return (
         _broken(away[0], newest_first, now, limits)
-        or _stale(away[0], now, limits)
+        or _stale(next((one for one in away if _fresh(one, now, limits)), away[0]), now, limits)
         or _doubted(away[0], newest_first, missed)
         or (Covered("unknown", unknown, away[0]) if unknown else None)
         or _did_not_boot(away, now)
@@ -167,8 +188,14 @@ def _broken(
 
 
 def _stale(good: Kept, now: datetime, limits: Limits) -> Covered | None:
-    if now - good.taken_at <= limits.age:
+    if _fresh(good, now, limits):
         return None
+    if now - good.taken_at < -AHEAD:
+        reason = (
+            f"The newest backup on another machine is dated {good.taken_at:%Y-%m-%d %H:%M} UTC, "
+            f"which is to come: a clock was wrong, so its age is not known. Back it up again."
+        )
+        return Covered("stale", reason, good)
     age = between(good.taken_at, now)
     reason = f"The newest backup on another machine is {age} old; {_too_old(limits)}."
     return Covered("stale", reason, good)
@@ -216,7 +243,7 @@ def _failed(one: Kept) -> datetime:
 def _proven(away: Sequence[Kept], now: datetime, limits: Limits) -> Covered:
     """How far the copies elsewhere are proven. The newest one that was read back speaks for the
     disk as long as its own age is within the limit: a newer one waits for its turn."""
-    fresh = [one for one in away if now - one.taken_at <= limits.age]
+    fresh = [one for one in away if _fresh(one, now, limits)]
     read = next((one for one in fresh if _counts(one.verified_at, now, limits.verify)), None)
     if read is None:
         return Covered("unverified", _unread(away[0], now), away[0])
@@ -236,8 +263,12 @@ def _proven(away: Sequence[Kept], now: datetime, limits: Limits) -> Covered:
     return Covered("covered", reason, read, rehearsed=last)
 
 
+def _fresh(one: Kept, now: datetime, limits: Limits) -> bool:
+    return -AHEAD <= now - one.taken_at <= limits.age
+
+
 def _counts(at: datetime | None, now: datetime, window: timedelta | None) -> bool:
-    return at is not None and (window is None or now - at <= window)
+    return at is not None and (window is None or -AHEAD <= now - at <= window)
 
 
 def _unread(newest: Kept, now: datetime) -> str:

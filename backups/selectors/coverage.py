@@ -4,7 +4,7 @@ import uuid
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from types import MappingProxyType
 from typing import Any
 
@@ -23,7 +23,7 @@ from django.db.models import (
 from django.db.models.functions import RowNumber
 
 from backups.models import Exclusion, Generation, GenerationDisk, Rehearsal, Store
-from backups.rules.coverage import LEVEL_ORDER, ORDER, Covered, Kept, Limits, judge
+from backups.rules.coverage import AHEAD, LEVEL_ORDER, ORDER, Covered, Kept, Limits, judge
 from backups.rules.faults import from_json, text
 from backups.selectors.drives import keys_below
 from backups.selectors.limits import limits_of
@@ -31,6 +31,9 @@ from hosts.models import VM, Host, VirtualDisk
 from hosts.rules.presence import presence
 from labpanel.lib.durations import ago
 from labpanel.lib.hints import DEEP
+
+# Stores are looked at every two minutes: one that missed two looks is silent.
+SILENT_AFTER = timedelta(minutes=5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +83,7 @@ def coverage(now: datetime, vm: VM | None = None, host: Host | None = None) -> l
     """A row for each disk, of all VMs, of one, or of a host's; a constant number of queries."""
     disks = _disks(vm, host)
     uuids, narrow = {disk.vm.uuid for disk in disks}, vm is not None or host is not None
-    kept, deep = _kept(uuids, narrow=narrow), _deep(uuids, narrow=narrow)
+    kept, deep = _kept(uuids, now, narrow=narrow), _deep(uuids, narrow=narrow)
     failures = _failures(narrow=uuids if narrow else None)
     limits = limits_of({disk.vm for disk in disks})
     rows = []
@@ -134,11 +137,12 @@ class _Found:
     failures: Mapping[int, Rehearsal]
 
 
-def _kept(uuids: set[uuid.UUID], *, narrow: bool) -> dict[Place, list[Held]]:
+def _kept(uuids: set[uuid.UUID], now: datetime, *, narrow: bool) -> dict[Place, list[Held]]:
     """Generations of each (VM, target): of those alike in all that a verdict asks (image, store,
-    state, gaps, read back or not) the newest only, and the few that were ever booted. A year of
-    nightly backups would be read for one line otherwise. Of those that were read back the newest
-    speaks alone: was it read back long ago and an older one lately, the verdict is stricter."""
+    state, gaps, read back or not, dated ahead or not) the newest only, and the few that were ever
+    booted. A year of nightly backups would be read for one line otherwise. Of those that were read
+    back the newest speaks alone: was it read back long ago and an older one lately, the verdict is
+    stricter."""
     wanted = GenerationDisk.objects.exclude(generation__state=Generation.State.MISSING)
     if narrow:
         wanted = wanted.filter(generation__vm_uuid__in=uuids)
@@ -146,7 +150,14 @@ def _kept(uuids: set[uuid.UUID], *, narrow: bool) -> dict[Place, list[Held]]:
     place = Window(RowNumber(), partition_by=[F(alike) for alike in _ALIKE], order_by=order)
     tried = Exists(Rehearsal.objects.filter(generation=OuterRef("generation")))
     first = Q(place=1) | Q(generation__rehearsed_at__isnull=False) | Q(tried)
-    newest = wanted.annotate(**_FLAGS).annotate(place=place).filter(first).order_by().values("pk")
+    ahead = ExpressionWrapper(Q(generation__taken_at__gt=now + AHEAD), output_field=BooleanField())
+    newest = (
+        wanted.annotate(**_FLAGS, ahead=ahead)
+        .annotate(place=place)
+        .filter(first)
+        .order_by()
+        .values("pk")
+    )
     read = GenerationDisk.objects.filter(pk__in=newest).order_by()
     found: dict[Place, list[Held]] = defaultdict(list)
     for disk in read.select_related("generation__store__host").defer("generation__manifest"):
@@ -160,7 +171,14 @@ _FLAGS = {
     "read": ExpressionWrapper(Q(generation__verified_at=None), output_field=BooleanField()),
 }
 _GENERATION = ("vm_uuid", "source_host", "store", "state")
-_ALIKE = ("target", "source", "whole", "read", *(f"generation__{name}" for name in _GENERATION))
+_ALIKE = (
+    "target",
+    "source",
+    "whole",
+    "read",
+    "ahead",
+    *(f"generation__{name}" for name in _GENERATION),
+)
 
 
 def _failures(*, narrow: set[uuid.UUID] | None) -> dict[int, Rehearsal]:
@@ -219,7 +237,7 @@ def _verdict(
     deep = found.deep if found.deep and _same_disk(disk, found.deep) else None
     return judge(
         [
-            _one(disk, each, old, found.failures)
+            _one(disk, each, old, now, found.failures)
             for each, old in found.held
             if _same_disk(disk, old)
         ],
@@ -244,6 +262,7 @@ def _one(
     disk: VirtualDisk,
     generation: Generation,
     old: GenerationDisk,
+    now: datetime,
     failures: Mapping[int, Rehearsal] = MappingProxyType({}),
 ) -> Kept:
     store = generation.store
@@ -261,7 +280,15 @@ def _one(
         unreadable=tuple((first, after) for first, after in old.unreadable),
         failed_at=failed.ended_at if failed else None,
         failure=failed.sentence if failed else "",
+        silent=_silent(store, now),
     )
+
+
+def _silent(store: Store, now: datetime) -> str:
+    """Why what lies there is not known any more; empty while it can be read. One that is mounted
+    read-only has an error too, and is looked at all the same."""
+    looked = store.looked_at or store.added_at
+    return store.error if store.error and now - looked > SILENT_AFTER else ""
 
 
 def _damage(generation: Generation, target: str) -> str:

@@ -146,6 +146,31 @@ def test_a_silent_host_hides_good_news_only() -> None:
     assert judge([kept(off_host=False)], now=NOW, unknown=silent).verdict == "local only"
 
 
+def test_a_silent_store_hides_good_news_only() -> None:
+    silent = replace(kept(), silent="no route")
+    answer = judge([silent, NEAR], now=NOW)
+    assert (answer.verdict, answer.reason) == (
+        "unknown",
+        "What far holds cannot be looked at: no route",
+    )
+    assert judge([silent, kept(2 * DAY, store="other")], now=NOW).newest == kept(
+        2 * DAY, store="other"
+    )
+    assert judge([replace(silent, damage="rot")], now=NOW).verdict == "broken"
+    assert judge([replace(kept(AGE + DAY), silent="no route")], now=NOW).verdict == "stale"
+
+
+def test_a_copy_from_the_future_is_no_fresh_one() -> None:
+    ahead = kept(-3 * DAY)
+    answer = judge([ahead], now=NOW)
+    assert answer.verdict == "stale"
+    assert "is dated 2026-11-25 23:15 UTC, which is to come: a clock was wrong" in answer.reason
+    assert judge([ahead, kept()], now=NOW).newest == kept()
+    assert judge([ahead, kept(20 * DAY)], now=NOW).verdict == "stale"
+    assert judge([kept(-timedelta(minutes=5))], now=NOW).verdict == "covered"
+    assert judge([kept(verified=-3 * DAY)], now=NOW).verdict == "unverified"
+
+
 generations = st.builds(
     kept,
     st.timedeltas(timedelta(0), timedelta(days=40)),

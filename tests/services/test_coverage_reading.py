@@ -66,9 +66,9 @@ def test_the_newest_of_those_alike_tell_as_much_as_all(seed: int) -> None:
     )
     for _ in range(chance.randrange(40)):
         where = chance.choice(stores[: 1 + seed % 3])
-        generation(disk, where, chance.randrange(300), chance)
+        generation(disk, where, chance.randrange(-30, 300), chance)
     everything = [
-        coverage._one(disk, old.generation, old)
+        coverage._one(disk, old.generation, old, NOW)
         for old in GenerationDisk.objects.filter(target="vda")
         if old.generation.state != Generation.State.MISSING and coverage._same_disk(disk, old)
     ]
@@ -128,5 +128,47 @@ def test_a_failed_boot_is_not_forgotten_when_a_newer_copy_comes() -> None:
     assert row.verdict == "broken"
     assert row.reason.endswith("and that failed: Gone.")
     Rehearsal.objects.filter(pk=failed.pk).update(checks=[])
+    (row,) = coverage.coverage(now)
+    assert row.verdict == "covered"
+
+
+@pytest.mark.django_db
+def test_a_store_that_cannot_be_looked_at_makes_nothing_green() -> None:
+    alpha, beta = factory.make_host("alpha"), factory.make_host("beta")
+    home, far = factory.make_vm(alpha, "home", disks=1), factory.make_store(beta)
+    now = timezone.now()
+    proven = {"verified_at": now, "rehearsed_at": now}
+    factory.make_generation(home, far, timedelta(hours=1), "vda", **proven)
+    error = "/srv/store is empty: mount what should be mounted there, and look again."
+    Store.objects.update(error=error, looked_at=now - timedelta(minutes=6))
+    (row,) = coverage.coverage(now)
+    assert (row.verdict, row.level) == ("unknown", "unknown")
+    assert row.reason == f"What far holds cannot be looked at: {error}"
+    factory.make_generation(home, store("other", beta), timedelta(hours=2), "vda", **proven)
+    (row,) = coverage.coverage(now)
+    assert (row.verdict, row.newest and row.newest.store) == ("covered", "other")
+
+
+@pytest.mark.django_db
+def test_a_copy_from_the_future_hides_no_fresh_one() -> None:
+    alpha, beta = factory.make_host("alpha"), factory.make_host("beta")
+    home, far = factory.make_vm(alpha, "home", disks=1), factory.make_store(beta)
+    now = timezone.now()
+    factory.make_generation(home, far, timedelta(days=-400), "vda", verified_at=now)
+    (row,) = coverage.coverage(now)
+    assert row.verdict == "stale"
+    fresh = factory.make_generation(home, far, timedelta(hours=1), "vda", verified_at=now)
+    (row,) = coverage.coverage(now)
+    assert (row.verdict, row.newest and row.newest.generation) == ("unrehearsed", fresh.key)
+
+
+@pytest.mark.django_db
+def test_a_store_that_is_mounted_read_only_still_counts() -> None:
+    alpha, beta = factory.make_host("alpha"), factory.make_host("beta")
+    home, far = factory.make_vm(alpha, "home", disks=1), factory.make_store(beta)
+    now = timezone.now()
+    proven = {"verified_at": now, "rehearsed_at": now}
+    factory.make_generation(home, far, timedelta(hours=1), "vda", **proven)
+    Store.objects.update(error="It is mounted read-only.", looked_at=now - timedelta(minutes=2))
     (row,) = coverage.coverage(now)
     assert row.verdict == "covered"
