@@ -26,6 +26,7 @@ from backups.models import Exclusion, Generation, GenerationDisk, Rehearsal, Sto
 from backups.rules.coverage import AHEAD, LEVEL_ORDER, ORDER, Covered, Kept, Limits, judge
 from backups.rules.faults import from_json, text
 from backups.selectors.drives import keys_below
+from backups.selectors.exclusions import speaks_of
 from backups.selectors.limits import limits_of
 from hosts.models import VM, Host, VirtualDisk
 from hosts.rules.presence import presence
@@ -206,7 +207,7 @@ def _deep(uuids: set[uuid.UUID], *, narrow: bool) -> dict[Place, GenerationDisk]
 
 
 def _row(disk: VirtualDisk, found: _Found, now: datetime) -> CoverageRow:
-    exclusion = next((e for e in disk.vm.exclusions.all() if e.target == disk.target), None)
+    exclusion = next((e for e in disk.vm.exclusions.all() if _names(e, disk)), None)
     verdict = _verdict(disk, found, exclusion, now)
     return CoverageRow(
         vm=disk.vm.name,
@@ -311,6 +312,10 @@ def _same_drive(disk: VirtualDisk, store: Store) -> bool:
     if disk.file_system is None:
         return False
     return bool(keys_below(disk.file_system) & set(store.drives))
+
+
+def _names(exclusion: Exclusion, disk: VirtualDisk) -> bool:
+    return exclusion.target == disk.target and speaks_of(exclusion, disk.first_seen_at)
 
 
 def _excluded(exclusion: Exclusion | None, now: datetime) -> str:

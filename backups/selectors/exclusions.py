@@ -11,8 +11,19 @@ from hosts.models import VM
 
 def excluded_targets(vm: VM, now: datetime) -> list[str]:
     """Targets of the VM's disks that are out of the backups at `now`."""
-    lasting = Q(until=None) | Q(until__gt=now)
-    return list(vm.exclusions.filter(lasting).values_list("target", flat=True))
+    lasting = vm.exclusions.filter(Q(until=None) | Q(until__gt=now))
+    since = {disk.target: disk.first_seen_at for disk in vm.disks.filter(missing_since=None)}
+    return [
+        each.target
+        for each in lasting
+        if each.target in since and speaks_of(each, since[each.target])
+    ]
+
+
+def speaks_of(exclusion: Exclusion, known_since: datetime) -> bool:
+    """Whether the disk that its owner took out is the one that is there. Another one that was
+    plugged in under its target later is new: nobody has said that it need not be saved."""
+    return known_since <= exclusion.since
 
 
 def exclusion_list() -> QuerySet[Exclusion]:

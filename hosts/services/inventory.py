@@ -109,15 +109,16 @@ def _record_vm(
         "missing_since": None,
     }
     vm = VM.objects.filter(uuid=report["uuid"]).select_related("host").first()
+    moved = vm is not None and vm.host_id != host.pk
     if vm is None:
         times = {"first_seen_at": now, "seen_at": now}
         vm, changed = VM.objects.create(uuid=report["uuid"], host=host, **fields, **times), True
-    elif vm.host_id != host.pk and not _takes_over(vm, fields["state"]):
+    elif moved and not _takes_over(vm, fields["state"]):
         return None, False
     else:
         changed = _update(vm, {**fields, "host_id": host.pk})
     merged = inventory_disks.merge(top, below, on=vm.is_on)
-    return vm, inventory_disks.record(host, vm, merged, sizes, now) or changed
+    return vm, inventory_disks.record(host, vm, merged, sizes, now, moved=moved) or changed
 
 
 def _takes_over(vm: VM, state: str) -> bool:

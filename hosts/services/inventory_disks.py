@@ -39,9 +39,16 @@ def merge(top: Domain, below: Domain | None, *, on: bool) -> list[Merged]:
 
 
 def record(
-    host: Host, vm: VM, merged: list[Merged], sizes: dict[str, list[int | None]], now: datetime
+    host: Host,
+    vm: VM,
+    merged: list[Merged],
+    sizes: dict[str, list[int | None]],
+    now: datetime,
+    *,
+    moved: bool = False,
 ) -> bool:
-    """Write the disks down; True when one came, went or changed."""
+    """Write the disks down; True when one came, went or changed. `moved`: the VM came from another
+    host just now, where its images may have had other paths."""
     known = {disk.target: disk for disk in vm.disks.all()}
     places = _places(host) if merged else []
     changed = False
@@ -52,6 +59,8 @@ def record(
             row = VirtualDisk(vm=vm, target=one.disk.target, first_seen_at=now)
         elif row.source != fields["source"]:
             fields |= {"capacity_bytes": None, "allocation_bytes": None}
+            if not moved and not _goes_on(row, fields):
+                fields["first_seen_at"] = now  # another disk under an old target
         else:
             _keep_chain(row, one, fields)
         fresh = one.disk.target not in known or _differs(row, fields)
@@ -118,6 +127,11 @@ def _fields(host: Host, one: Merged, places: list[tuple[str, int]]) -> dict[str,
         "file_system_id": holder(real, places) if disk.kind == "file" else None,
         "missing_since": None,
     }
+
+
+def _goes_on(row: VirtualDisk, fields: dict[str, Any]) -> bool:
+    """Whether another image is the same disk still: a snapshot put one on top, or took it away."""
+    return row.source in fields["backing_chain"] or fields["source"] in row.backing_chain
 
 
 def _keep_chain(row: VirtualDisk, one: Merged, fields: dict[str, Any]) -> None:

@@ -1,5 +1,7 @@
 """VMs and virtual disks over time: coming, going, moving, and a libvirt that fails."""
 
+from datetime import datetime
+
 import pytest
 from django.utils import timezone
 
@@ -73,6 +75,28 @@ def test_a_disk_of_a_running_vm_comes_and_goes(ground: Ground) -> None:
     vdb.refresh_from_db()
     assert vdb.missing_since == LATER
     assert [disk.target for disk in vm_list(LATER)[0].disks] == ["vda"]
+
+
+def test_another_image_under_an_old_target_is_a_new_disk(ground: Ground) -> None:
+    def plug(source: str, below: str = "") -> None:
+        ground.libvirt.put("alpha", HOME, "home", disks={"vdb": source})
+        report = ground.libvirt.hosts["alpha"][0]
+        chain = f"<backingStore type='file'><source file='{below}'/></backingStore></disk>"
+        report["xml"] = report["xml"].replace("</disk>", chain if below else "</disk>")
+
+    def known_since() -> datetime:
+        return VirtualDisk.objects.get().first_seen_at
+
+    plug("/srv/images/a.qcow2")
+    ground.look(ground.alpha)
+    plug("/srv/images/a.snap", "/srv/images/a.qcow2")  # a snapshot on top: the same disk
+    ground.look(ground.alpha, LATER)
+    plug("/srv/images/a.qcow2")
+    ground.look(ground.alpha, LATER)
+    assert known_since() == NOW
+    plug("/srv/images/b.qcow2")
+    ground.look(ground.alpha, LATER)
+    assert known_since() == LATER
 
 
 def test_what_vanishes_is_missing_not_forgotten_and_may_come_back(ground: Ground) -> None:

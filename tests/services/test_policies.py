@@ -7,6 +7,7 @@ import pytest
 from django.utils import timezone
 
 from backups.models import Exclusion, Policy, PolicyMember
+from backups.selectors.coverage import coverage
 from backups.selectors.exclusions import excluded_targets
 from backups.selectors.places import Placing, places_of, with_drives
 from backups.selectors.policies import age_limit, find_policy, policy_of
@@ -160,6 +161,16 @@ def test_leaving_a_disk_out_takes_a_reason_and_can_end() -> None:
     assert include(home, "vdb") == "vdb of home is saved again from its next backup on."
     with pytest.raises(Refusal, match="not left out"):
         include(home, "vdb")
+
+
+def test_a_new_disk_under_the_target_of_one_left_out_is_saved() -> None:
+    now = timezone.now()
+    home = factory.make_vm(factory.make_host(), "home")
+    exclude(home, "vdb", "scratch", by="olga")
+    home.disks.filter(target="vdb").update(first_seen_at=now + timedelta(seconds=15))
+    assert excluded_targets(home, now + timedelta(minutes=1)) == []
+    rows = {row.disk: row.verdict for row in coverage(now + timedelta(minutes=1))}
+    assert rows["vdb"] == "none"
 
 
 @pytest.mark.parametrize(
