@@ -20,14 +20,16 @@ KEPT, DROPPED, GONE = "kept", "dropped", "gone"
 class Copy:
     """One generation. `good` are the targets of its disks that are as backed up as far as is known,
     `bad` of those that are not; `parents` leads from a target to the key of the generation that the
-    disk's image backs on. `proven` says that its content was read back, `protected` why it must
-    stay, `gone` that it is not in the store any more."""
+    disk's image backs on; `former` from a target to the image of a disk whose place another disk
+    has taken since. `proven` says that its content was read back, `protected` why it must stay,
+    `gone` that it is not in the store any more."""
 
     key: str
     taken_at: datetime
     good: frozenset[str]
     bad: frozenset[str] = frozenset()
     parents: Mapping[str, str] = field(default_factory=dict)
+    former: Mapping[str, str] = field(default_factory=dict)
     proven: bool = False
     protected: str = ""
     gone: bool = False
@@ -141,17 +143,25 @@ def _last_good(here: Sequence[Copy]) -> list[tuple[str, str]]:
     """The newest good copy of each disk that any copy holds, present in the VM or not; the newest
     one that was read back, which is the last good one in the strict sense; and where a disk has no
     good copy, all that hold it: what is left of it may be all that there is."""
+    holding: dict[tuple[str, str], list[Copy]] = {}
+    for copy in here:
+        for target in copy.good | copy.bad:
+            holding.setdefault((target, copy.former.get(target, "")), []).append(copy)
     found = []
-    for target in sorted({target for copy in here for target in copy.good | copy.bad}):
-        good = [copy for copy in here if target in copy.good]
-        if not good:
-            holding = [copy for copy in here if target in copy.bad]
-            found += [(copy.key, f"no good copy of {target} is left") for copy in holding]
-            continue
-        found.append((good[0].key, f"the last good one of {target}"))
-        proven = next((copy for copy in good if copy.proven), None)
-        if proven is not None and proven is not good[0]:
-            found.append((proven.key, f"the last one of {target} that was read back"))
+    for target, image in sorted(holding):
+        disk = f"{target} as it was in {image}" if image else target
+        found += _last_of(target, disk, holding[target, image])
+    return found
+
+
+def _last_of(target: str, disk: str, holding: Sequence[Copy]) -> list[tuple[str, str]]:
+    good = [copy for copy in holding if target in copy.good]
+    if not good:
+        return [(copy.key, f"no good copy of {disk} is left") for copy in holding]
+    found = [(good[0].key, f"the last good one of {disk}")]
+    proven = next((copy for copy in good if copy.proven), None)
+    if proven is not None and proven is not good[0]:
+        found.append((proven.key, f"the last one of {disk} that was read back"))
     return found
 
 

@@ -1,15 +1,15 @@
 """What pruning would do with a VM's copies: a verdict with its reason for each of them."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from backups.models import Generation, InstantRun, Policy, Store
+from backups.models import Generation, GenerationDisk, InstantRun, Policy, Store
 from backups.rules.policies import keeps
 from backups.rules.retention import DROPPED, Copy, Keep, Verdict, judge
 from backups.selectors.holds import held, why
 from backups.selectors.policies import policy_of
-from hosts.models import VM
+from hosts.models import VM, VirtualDisk
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +68,7 @@ class Plan:
 
 
 def plans(vm: VM, store: Store | None = None) -> list[Plan]:
-    """One for each store that holds something of the VM, or for that one store; five queries."""
+    """One for each store that holds something of the VM, or for that one store; six queries."""
     found = Generation.objects.filter(vm_uuid=vm.uuid).select_related("store__host")
     if store is not None:
         found = found.filter(store=store)
@@ -78,10 +78,11 @@ def plans(vm: VM, store: Store | None = None) -> list[Plan]:
     policy, hold = policy_of(vm), held(vm)
     lasting = InstantRun.objects.filter(ended_at=None, generation__vm_uuid=vm.uuid)
     running = {run.generation.store_id: run for run in lasting.select_related("generation")}
+    present = {disk.target: disk for disk in vm.disks.all()}
     made = []
     for generations in by_store.values():
         frozen = why(hold) if hold else _running(running.get(generations[0].store_id))
-        verdicts = judge(map(_copy, generations), _keep(policy), frozen)
+        verdicts = judge([_copy(each, present) for each in generations], _keep(policy), frozen)
         of_key = {each.key: each for each in generations}
         fates = [Fate(of_key[verdict.key], verdict) for verdict in verdicts]
         made.append(Plan(vm, generations[0].store, policy, fates))
@@ -117,7 +118,7 @@ def _keep(policy: Policy | None) -> Keep | None:
     )
 
 
-def _copy(generation: Generation) -> Copy:
+def _copy(generation: Generation, present: Mapping[str, VirtualDisk]) -> Copy:
     """A disk is good unless something is known to be wrong with it; of a damaged generation whose
     disks nobody has looked at, none is."""
     disks = list(generation.disks.all())
@@ -130,10 +131,21 @@ def _copy(generation: Generation) -> Copy:
         good=frozenset(_targets(generation)) - bad,
         bad=frozenset(bad),
         parents={disk.target: disk.parent for disk in disks if disk.parent},
+        former={
+            disk.target: disk.source
+            for disk in disks
+            if disk.target in present and _is_former(generation, disk, present[disk.target])
+        },
         proven=generation.verified_at is not None,
         protected=generation.protected_because,
         gone=generation.state == Generation.State.MISSING,
     )
+
+
+def _is_former(generation: Generation, kept: GenerationDisk, present: VirtualDisk) -> bool:
+    """Whether what was kept is another disk than the one that the VM had last under this target."""
+    same = kept.source in {present.source, *present.backing_chain}
+    return not same and generation.taken_at < present.first_seen_at
 
 
 def _targets(generation: Generation) -> Sequence[str]:

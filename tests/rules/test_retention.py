@@ -75,6 +75,16 @@ def test_a_week_at_the_turn_of_the_year_is_one() -> None:
     assert [each.fate for each in judge(copies, keep)] == [KEPT, DROPPED]
 
 
+def test_the_last_copy_of_a_disk_whose_place_another_took_stays() -> None:
+    before = [
+        copy(number, number, "vda vdb", former={"vdb": "/srv/old.qcow2"}) for number in (4, 5, 6)
+    ]
+    found = fates([*(copy(number, number, "vda vdb") for number in range(4)), *before])
+    assert found["g3"] == "dropped: older than the last 3 copies"
+    assert found["g4"] == "kept: the last good one of vdb as it was in /srv/old.qcow2"
+    assert found["g5"] == found["g6"] == found["g3"]
+
+
 def test_a_damaged_copy_takes_nobodys_place() -> None:
     copies = [copy(0, 0, bad="vda"), *(copy(n, n) for n in range(1, 5))]
     found = fates(copies)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from backups.models import Generation, InstantRun, Policy, Rehearsal, Store
+from backups.models import Generation, GenerationDisk, InstantRun, Policy, Rehearsal, Store
 from backups.selectors.coverage import coverage
 from backups.selectors.holds import held
 from backups.services import prune as service
@@ -116,6 +116,20 @@ def test_what_the_policy_does_not_keep_goes(
     assert rows[third].disks.get().parent == ""
     assert rows[fourth].disks.get().parent == third
     assert "older than the last 2 copies" in "\n".join(line.text for line in job.lines.all())
+
+
+def test_the_last_copy_of_a_disk_that_another_replaced_stays(
+    kept: Made, vm: VM, store: Store, policy: Policy
+) -> None:
+    first, second, *_ = kept.listed()
+    GenerationDisk.objects.update(source="/srv/images/home-vda.qcow2")
+    old = GenerationDisk.objects.filter(generation__key__in=[first, second])
+    old.update(source="/srv/images/old.qcow2")
+    vm.disks.update(first_seen_at=Generation.objects.get(key=kept.listed()[2]).taken_at)
+    made = plan(vm, store)
+    assert made.drop == [first]
+    reasons = {each.generation.key: each.verdict.reason for each in made.fates}
+    assert reasons[second] == "the last good one of vda as it was in /srv/images/old.qcow2"
 
 
 def test_a_second_prune_has_nothing_to_do(kept: Made, vm: VM, store: Store, policy: Policy) -> None:
