@@ -3,6 +3,7 @@ what was lent when all are local."""
 
 import logging
 from pathlib import Path
+from typing import Any
 
 from django.conf import settings
 
@@ -47,8 +48,7 @@ def tend(run: InstantRun) -> bool:
 
 
 def _tend(run: InstantRun) -> None:
-    endpoint, uuid = run.host.endpoint(), str(run.vm_uuid)
-    facts = pool.call(endpoint, "borrowed", deadline=_SHORT, uuid=uuid)
+    facts = _facts(run)
     if not facts["known"]:
         _end(run, f"{run.vm_name} was removed from {run.host.name} before its blocks were local.")
         return
@@ -62,11 +62,22 @@ def _tend(run: InstantRun) -> None:
         _pull(run, facts)
 
 
-def _grown(link: Link, facts: dict[str, object]) -> Link:
+def _facts(run: InstantRun) -> dict[str, Any]:
+    """What libvirt says of the VM. QEMU's monitor can hang for as long as a read waits for the
+    store, and what it waits for is the line: so that is put back whether libvirt answers or not."""
+    try:
+        found: dict[str, Any] = pool.call(
+            run.host.endpoint(), "borrowed", deadline=_SHORT, uuid=str(run.vm_uuid)
+        )
+    except AdapterError:
+        line_of(run).open()
+        raise
+    return found
+
+
+def _grown(link: Link, facts: dict[str, Any]) -> Link:
     """How much of a disk is local, by libvirt's block job; a disk without anything below is."""
     borrowed, jobs = facts["borrowed"], facts["jobs"]
-    assert isinstance(borrowed, list)
-    assert isinstance(jobs, dict)
     local = link.local_bytes
     if link.target not in borrowed:
         local = link.total_bytes
@@ -76,11 +87,9 @@ def _grown(link: Link, facts: dict[str, object]) -> Link:
     return Link(**{**link.as_json(), "local_bytes": local})
 
 
-def _pull(run: InstantRun, facts: dict[str, object]) -> None:
+def _pull(run: InstantRun, facts: dict[str, Any]) -> None:
     endpoint, uuid = run.host.endpoint(), str(run.vm_uuid)
     borrowed, jobs = facts["borrowed"], facts["jobs"]
-    assert isinstance(borrowed, list)
-    assert isinstance(jobs, dict)
     if (facts["state"], facts["reason"]) == (_PAUSED, _PAUSED_IOERROR):
         pool.call(endpoint, "resume", deadline=_SHORT, uuid=uuid)
     cap = int(run.job.parameters.get("bytes_per_second") or 0) if run.job else 0

@@ -174,6 +174,19 @@ def test_a_store_that_is_away_is_said_until_it_is_back(
     assert "The line to far is back." in said
 
 
+def test_the_line_is_put_back_though_the_monitor_hangs(
+    scene: Scene,
+    generation: Generation,  # noqa: F811
+) -> None:
+    done(generation)
+    scene.saved["facts"] = facts(borrowed=["vda"])
+    scene.asked.clear()
+    scene.fails["pool.borrowed"] = Unreachable("libvirt on beta gave no answer within 15 s.")
+    tend_instant.tend_instant()
+    assert "line.open" in scene.asked
+    assert InstantRun.objects.get().error == "libvirt on beta gave no answer within 15 s."
+
+
 def test_at_the_end_nothing_is_lent_and_the_definition_is_clean(
     scene: Scene,
     generation: Generation,  # noqa: F811
