@@ -16,6 +16,8 @@ from labpanel.lib.disks import SourceDisk
 from labpanel.lib.hints import Hint
 from labpanel.lib.source_facts import ImageFacts
 
+_SAVED = "it was saved with its memory, which is not kept, and had its file systems in use"
+
 
 @contextlib.contextmanager
 def served(
@@ -31,8 +33,10 @@ def served(
         exports={disk.target: _serve(images, disk, found[disk.target]) for disk in facts.disks},
         hints=found,
         taken_at=datetime.now(UTC),
-        consistency=Generation.Consistency.OFF,
-        note="",
+        consistency=Generation.Consistency.CRASH
+        if facts.managed_save
+        else Generation.Consistency.OFF,
+        note=_SAVED if facts.managed_save else "",
         look=lambda: still_off(hypervisor, facts),
         stamps={target: list(image.stamps) for target, image in known.items()},
     )

@@ -33,6 +33,7 @@ class Facts:
     inactive_xml: str
     job: bool
     snapshots: int
+    managed_save: bool
     libvirt: int
     qemu: int
     disks: tuple[SourceDisk, ...]

@@ -132,6 +132,16 @@ def test_a_vm_that_is_off_is_read_by_qemu_nbd(scene: Scene, vm: VM, store: Store
     assert "thaw" not in scene.asked
 
 
+def test_a_vm_that_was_saved_with_its_memory_was_not_powered_off(
+    scene: Scene, vm: VM, store: Store
+) -> None:
+    scene.active, scene.managed_save = False, True
+    assert done(vm, store).state == State.DONE
+    made = Generation.objects.get()
+    assert made.consistency == Generation.Consistency.CRASH
+    assert "saved with its memory" in made.manifest["not_quiesced"]
+
+
 STEPS = (
     "backup_facts",
     "block_info",

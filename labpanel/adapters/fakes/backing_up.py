@@ -47,6 +47,7 @@ class Scene:
         self.image = ImageFacts((1, SIZE, 5, 5), holds_bitmaps=True, written_at=5.0, changed_at=5.0)
         self.last_run = LastRun()
         self.snapshots = 0
+        self.managed_save = False
         self.checkpoints: set[str] = set()
         self.doubts = ""
         self.refuses = ""
@@ -165,6 +166,7 @@ class FakeHypervisor:
             "inactive_xml": xml,
             "job": scene.busy,
             "snapshots": scene.snapshots,
+            "managed_save": scene.managed_save,
             "libvirt": 9_000_000,
             "qemu": 7_002_022,
         }

@@ -16,9 +16,10 @@ _ANSWERS = frozenset({libvirt.VIR_ERR_INTERNAL_ERROR, 110})
 def backup_facts(connection: libvirt.virConnect, uuid: str) -> dict[str, Any]:
     """What a backup must know before it starts.
 
-    `{"name", "id", "state", "active", "xml", "inactive_xml", "job", "snapshots", "libvirt",
-    "qemu"}`; `xml` is the one that counts now (live if it runs), both with their secrets, since a
-    restored VM needs them. `job` is true while libvirt works on the domain already.
+    `{"name", "id", "state", "active", "xml", "inactive_xml", "job", "snapshots", "managed_save",
+    "libvirt", "qemu"}`; `xml` is the one that counts now (live if it runs), both with their
+    secrets, since a restored VM needs them. `job` is true while libvirt works on the domain
+    already, `managed_save` if it is off and its memory was kept.
     """
     domain = connection.lookupByUUIDString(uuid)
     active = bool(domain.isActive())
@@ -33,6 +34,7 @@ def backup_facts(connection: libvirt.virConnect, uuid: str) -> dict[str, Any]:
         "inactive_xml": domain.XMLDesc(secure | inactive),
         "job": active and domain.jobInfo()[0] != libvirt.VIR_DOMAIN_JOB_NONE,
         "snapshots": domain.snapshotNum(),
+        "managed_save": not active and bool(domain.hasManagedSaveImage()),
         "libvirt": connection.getLibVersion(),
         "qemu": connection.getVersion(),
     }
