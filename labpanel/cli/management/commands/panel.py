@@ -3,6 +3,7 @@
 import argparse
 import difflib
 import importlib
+import os
 import pkgutil
 import sys
 from typing import Any, NoReturn
@@ -70,6 +71,9 @@ def run_verb(name: str, words: list[str]) -> int:
         return 1
     except KeyboardInterrupt:
         return 130
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for the flush at exit
+        return 141  # as a shell says of SIGPIPE: who read it has seen enough
     return status
 
 
