@@ -145,6 +145,18 @@ def test_the_keepers_no_is_passed_on_with_the_place(
     assert not Store.objects.exists()
 
 
+def test_a_store_that_another_panel_took_is_taken_back(keeping: Keeping, store: Store) -> None:
+    def take(path: str) -> Store:
+        return adding.add_store(store.name, store.host, path, take_over=True)
+
+    assert take(store.path).pk == store.pk
+    with pytest.raises(Refusal, match="There already is a store"):
+        take("/srv/other")
+    keeping.store_id = str(uuid.uuid4())
+    with pytest.raises(Refusal, match="holds another store than"):
+        take(store.path)
+
+
 def test_generations_are_taken_in_once_and_followed(keeping: Keeping, store: Store) -> None:
     keeping.generations = [{"key": KEY, "vm_uuid": VM_UUID, "manifest": manifest()}]
     for _ in range(2):
