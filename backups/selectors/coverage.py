@@ -234,7 +234,7 @@ def _verdict(
 ) -> Covered:
     host = disk.vm.host
     seen = presence(host.seen_at, host.failing_since, host.error, now)
-    unknown = "" if seen.state == "up" else f"{host.name} does not answer: {seen.reason}"
+    unknown = "" if seen.state == "up" else seen.reason
     deep = found.deep if found.deep and _same_disk(disk, found.deep) else None
     return judge(
         [
