@@ -56,7 +56,7 @@ class Copying:
         if not forced and self._untouched(disks.exports[target], hint):
             # No server is needed on either side.
             saved = Saved(size, 0, 0, 0, 0.0, [], [], hinted=True)
-            meter.of(target)(Tick(0, 0, None))
+            meter.of(target)(Tick(0, 0))
         else:
             saved = self._save(disks, target, hint, forced, meter)
         if not saved.hinted:

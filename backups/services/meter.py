@@ -33,7 +33,7 @@ class Meter:
     def event(self, event: dict[str, Any]) -> None:
         """A tick as the keeper sends it; events of small files do not count."""
         if event["disk"] in self._sizes:
-            self._tick(event["disk"], Tick(event["done_bytes"], event["total_bytes"], None))
+            self._tick(event["disk"], Tick.of(event))
 
     def _tick(self, target: str, tick: Tick) -> None:
         self._sizes[target], self._done[target] = tick.total_bytes, tick.done_bytes

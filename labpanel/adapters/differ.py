@@ -4,11 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from labpanel.adapters.machine import Machine
 from labpanel.adapters.mover import READY, SILENT, Export, Tick
-from labpanel.adapters.script_session import Session
-
-_MODULES = ("wire", "digests", "blocks", "crew", "differ")
+from labpanel.adapters.script_session import Front
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,19 +20,10 @@ class Difference:
     root: str
 
 
-class Differ:
+class Differ(Front):
     """Works on the images of one machine, one disk after the other."""
 
-    def __init__(self, machine: Machine) -> None:
-        self.machine = machine
-        self._session = Session(machine, _MODULES)
-
-    def __enter__(self) -> "Differ":
-        self._session.__enter__()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._session.close()
+    modules = ("wire", "digests", "blocks", "crew", "differ")
 
     def ready(self) -> None:
         """Raises Missing if the machine lacks python3-libnbd, before anything is begun."""
@@ -70,7 +58,7 @@ class Differ:
         answer = self._session.call(
             "disk",
             deadline=SILENT,
-            told=lambda event: told(Tick(event["done_bytes"], event["total_bytes"], None)),
+            told=lambda event: told(Tick.of(event)),
             disk=target.name,
             virtual_bytes=virtual_bytes,
             target=[target.socket, target.name],

@@ -4,11 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from labpanel.adapters.machine import Machine
-from labpanel.adapters.script_session import Session
+from labpanel.adapters.script_session import Front
 
 SHORT, LONG = 20, 600
-_MODULES = ("wire", "ground")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,19 +34,10 @@ class Ground:
     root: bool
 
 
-class GroundWork:
+class GroundWork(Front):
     """One host for one piece of work. Raises ScriptRefused for a no, with its sentence."""
 
-    def __init__(self, machine: Machine) -> None:
-        self.machine = machine
-        self._session = Session(machine, _MODULES)
-
-    def __enter__(self) -> "GroundWork":
-        self._session.__enter__()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._session.close()
+    modules = ("wire", "ground")
 
     def look(
         self,

@@ -2,10 +2,9 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
-from labpanel.adapters.machine import Machine
-from labpanel.adapters.script_session import EXPORTER, Session
+from labpanel.adapters.script_session import EXPORTER, Front
 
 SHORT, LONG = 20, 600
 
@@ -20,19 +19,10 @@ class Packing:
     plain: str
 
 
-class ImageHost:
+class ImageHost(Front):
     """One machine's images for one piece of work. Raises ScriptRefused for a no."""
 
-    def __init__(self, machine: Machine) -> None:
-        self.machine = machine
-        self._session = Session(machine, EXPORTER)
-
-    def __enter__(self) -> "ImageHost":
-        self._session.__enter__()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._session.close()
+    modules: ClassVar[tuple[str, ...]] = EXPORTER
 
     def sockets(self) -> str:
         """A private folder there for this piece of work's sockets; it goes with the session."""

@@ -3,21 +3,16 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from labpanel.adapters.machine import Machine
 from labpanel.adapters.mover import Export
-from labpanel.adapters.script_session import PRUNER, Session
+from labpanel.adapters.script_session import PRUNER
 from labpanel.adapters.store_keeper import LONG, SHORT, SILENT, Keeper, Told
-
-MODULES = (*PRUNER, "prover", "mender")
 
 
 class Mender(Keeper):
     """Nothing takes the place of a rotten file before it is proven. What cannot be mended is
     refused (ScriptRefused, the end of a sentence), and then everything is as it was."""
 
-    def __init__(self, machine: Machine, path: str, panel_id: str, store_id: str = "") -> None:
-        super().__init__(machine, path, panel_id, store_id)
-        self._session = Session(machine, MODULES)
+    modules = (*PRUNER, "prover", "mender")
 
     def ready(self, vm_uuid: str, told: Told) -> None:
         """Lock the VM's generations until this session ends ("busy" if somebody is at work on

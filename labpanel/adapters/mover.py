@@ -1,11 +1,10 @@
 """The mover at work where the data is: scripts/mover.py, typed."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
-from labpanel.adapters.machine import Machine
-from labpanel.adapters.script_session import MOVER, Session
+from labpanel.adapters.script_session import MOVER, Front
 from labpanel.lib.hints import Hint
 
 # The script itself gives up after 60 s in which nothing moved; it reports twice a second.
@@ -45,11 +44,15 @@ class Saved:
 
 @dataclass(frozen=True, slots=True)
 class Tick:
-    """How far one disk is. `watched_bytes` are free where `watch` lies."""
+    """How far one disk is."""
 
     done_bytes: int
     total_bytes: int
-    watched_bytes: int | None
+
+    @classmethod
+    def of(cls, event: Mapping[str, Any]) -> Self:
+        """As a script tells it (scripts/crew.py)."""
+        return cls(event["done_bytes"], event["total_bytes"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,29 +63,18 @@ class Export:
     name: str
 
 
-class Mover:
+class Mover(Front):
     """Copies and checks disks between NBD exports, one after the other."""
 
-    def __init__(self, machine: Machine) -> None:
-        self.machine = machine
-        self._session = Session(machine, MOVER)
-
-    def __enter__(self) -> "Mover":
-        self._session.__enter__()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._session.close()
+    modules = MOVER
 
     def ready(self) -> None:
         """Raises Missing if the machine lacks python3-libnbd, before anything is begun."""
         self._session.call("ready", deadline=READY)
 
-    def copy(
-        self, source: Export, target: Export, *, watch: str, told: Callable[[Tick], None]
-    ) -> Moved:
+    def copy(self, source: Export, target: Export, *, told: Callable[[Tick], None]) -> Moved:
         """Copy and digest a whole disk onto an empty image."""
-        return self._run(source, told, target=_pair(target), watch=watch)
+        return self._run(source, told, target=_pair(target))
 
     def flagged(self, source: Export, context: str) -> int | None:
         """How many bytes the dirty bitmap flags; None if the export does not show it."""
@@ -101,7 +93,6 @@ class Mover:
         plain: str = "",
         forced: Sequence[Sequence[int]] = (),
         bytes_per_second: int | None = None,
-        watch: str = "",
         told: Callable[[Tick], None],
     ) -> Saved:
         """Bring an image that backs on its parent up to date with the source, and the list of
@@ -111,7 +102,7 @@ class Mover:
         answer = self._session.call(
             "back_up",
             deadline=SILENT,
-            told=lambda event: told(_tick(event)),
+            told=lambda event: told(Tick.of(event)),
             disk=source.name,
             source=_pair(source),
             target=[*_pair(target), plain or target.name],
@@ -120,7 +111,6 @@ class Mover:
             context=hint.context,
             forced=[list(span) for span in forced],
             bytes_per_second=bytes_per_second,
-            watch=watch,
         )
         return Saved(**answer)
 
@@ -142,7 +132,7 @@ class Mover:
         answer = self._session.call(
             "disk",
             deadline=SILENT,
-            told=lambda event: told(_tick(event)),
+            told=lambda event: told(Tick.of(event)),
             disk=source.name,
             source=_pair(source),
             **more,
@@ -152,7 +142,3 @@ class Mover:
 
 def _pair(export: Export) -> list[str]:
     return [export.socket, export.name]
-
-
-def _tick(event: dict[str, Any]) -> Tick:
-    return Tick(event["done_bytes"], event["total_bytes"], event.get("watched_bytes"))

@@ -6,9 +6,8 @@ from typing import Any
 
 from labpanel.adapters.machine import Machine
 from labpanel.adapters.mover import Export, Tick
-from labpanel.adapters.script_session import Session
+from labpanel.adapters.script_session import Front
 
-MODULES = ("wire", "digests", "blocks", "crew", "saver", "manifests", "prover")
 # The script itself gives up after 60 s in which nothing moved; it reports twice a second.
 SILENT, SHORT = 75, 20
 # One chunk of a file may hang that long on a drive that retries before it gives a sector up.
@@ -27,21 +26,15 @@ class Read:
     root: str
 
 
-class Prover:
+class Prover(Front):
     """Reads and compares; writes nothing. `bytes_per_second` caps all its reading."""
 
+    modules = ("wire", "digests", "blocks", "crew", "saver", "manifests", "prover")
+
     def __init__(self, machine: Machine, store: str, bytes_per_second: int | None = None) -> None:
-        self.machine = machine
+        super().__init__(machine)
         self._store = store
         self._cap = bytes_per_second
-        self._session = Session(machine, MODULES)
-
-    def __enter__(self) -> "Prover":
-        self._session.__enter__()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._session.close()
 
     def manifest(self, vm_uuid: str, key: str) -> tuple[dict[str, Any] | None, str]:
         """What a generation's manifest says, or what is wrong with it (the end of a sentence)."""
@@ -98,7 +91,7 @@ class Prover:
         answer = self._session.call(
             "content",
             deadline=SILENT,
-            told=lambda event: told(Tick(event["done_bytes"], event["total_bytes"], None)),
+            told=lambda event: told(Tick.of(event)),
             disk=source.name,
             source=[source.socket, source.name],
             digests=digests,

@@ -3,8 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from labpanel.adapters.machine import Machine
-from labpanel.adapters.script_session import PRUNER, Session
+from labpanel.adapters.script_session import PRUNER
 from labpanel.adapters.store_keeper import SILENT, Keeper, Told
 
 
@@ -22,9 +21,7 @@ class Pruner(Keeper):
     """A keeper that also merges. Both verbs take the VM's exclusive lock until the session ends,
     and tell `{"event": "step", "text"}` beside the mover's progress."""
 
-    def __init__(self, machine: Machine, path: str, panel_id: str, store_id: str = "") -> None:
-        super().__init__(machine, path, panel_id, store_id)
-        self._session = Session(machine, PRUNER)
+    modules = PRUNER
 
     def prune(self, vm_uuid: str, drop: Sequence[str], told: Told) -> Pruned:
         """Drop these generations, after bringing to its end what an earlier prune began. Raises

@@ -3,8 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
-from labpanel.adapters.machine import Machine
-from labpanel.adapters.script_session import Session
+from labpanel.adapters.script_session import Front
 
 SHORT, LONG = 60, 3600
 
@@ -20,18 +19,10 @@ class Exchange:
     aside: str
 
 
-class Replacer:
+class Replacer(Front):
     """One host's images for one piece of work. Raises ScriptRefused with a sentence."""
 
-    def __init__(self, machine: Machine) -> None:
-        self._session = Session(machine, ("wire", "replacer"))
-
-    def __enter__(self) -> "Replacer":
-        self._session.__enter__()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._session.close()
+    modules = ("wire", "replacer")
 
     def begin(self, exchange: Exchange, virtual_bytes: int) -> str:
         """Make the new image from a copy of the old; why not, if it had to be made empty."""

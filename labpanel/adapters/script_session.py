@@ -12,7 +12,7 @@ import subprocess
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, Self
 
 from labpanel.adapters.errors import AdapterError, Missing, Refused, TimedOut, Unreachable
 from labpanel.adapters.machine import PYTHON, SSH_FAILED, Machine, end
@@ -153,6 +153,24 @@ class Session:
                 f"python3-libnbd is missing on {endpoint.name}: apt install python3-libnbd.", text
             )
         return Unreachable(f"The connection to {endpoint.name} broke.", text)
+
+
+class Front:
+    """A script's verbs as typed methods: what the fronts of all scripts share. One machine for one
+    piece of work, from `with` to its end; `modules` are sent there, the last one answers."""
+
+    modules: ClassVar[tuple[str, ...]]
+
+    def __init__(self, machine: Machine) -> None:
+        self.machine = machine
+        self._session = Session(machine, self.modules)
+
+    def __enter__(self) -> Self:
+        self._session.__enter__()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._session.close()
 
 
 def _sources(modules: tuple[str, ...]) -> list[tuple[str, str]]:

@@ -4,27 +4,16 @@ and scripts/guard.py, typed."""
 from collections.abc import Sequence
 from typing import Any
 
-from labpanel.adapters.machine import Machine
-from labpanel.adapters.script_session import Session
+from labpanel.adapters.script_session import Front
 from labpanel.lib.source_facts import ImageFacts, LastRun
 
 SHORT = 20
-_MODULES = ("wire", "source", "guard")
 
 
-class SourceHost:
+class SourceHost(Front):
     """One host for one backup. Raises ScriptRefused for a no."""
 
-    def __init__(self, machine: Machine) -> None:
-        self.machine = machine
-        self._session = Session(machine, _MODULES)
-
-    def __enter__(self) -> "SourceHost":
-        self._session.__enter__()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._session.close()
+    modules = ("wire", "source", "guard")
 
     def boot(self, name: str, uuid: str) -> str:
         """The VM's QEMU process: "<boot id>:<pid>:<start ticks>"; empty if it is not known."""

@@ -6,9 +6,6 @@ from typing import Any
 
 from labpanel.adapters.image_host import SHORT, ImageHost
 from labpanel.adapters.machine import Machine
-from labpanel.adapters.script_session import Session
-
-_MODULES = ("wire", "exporter", "stage")
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,14 +22,11 @@ class Stage(ImageHost):
     """One machine for one rehearsal. What it makes is gone when it is closed, or its connection
     is cut. Raises ScriptRefused for a no."""
 
+    modules = ("wire", "exporter", "stage")
+
     def __init__(self, machine: Machine) -> None:
         super().__init__(machine)
-        self._session = Session(machine, _MODULES)
         self.scratch = ""
-
-    def __enter__(self) -> "Stage":
-        super().__enter__()
-        return self
 
     def resources(self) -> Resources:
         return Resources(**self._session.call("resources", deadline=SHORT))

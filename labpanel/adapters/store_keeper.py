@@ -1,10 +1,10 @@
 """A store's minder at work on the store's machine: scripts/keeper.py, typed."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Self
+from typing import Any, ClassVar
 
 from labpanel.adapters.machine import Machine
-from labpanel.adapters.script_session import KEEPER, Session
+from labpanel.adapters.script_session import KEEPER, Front
 
 SHORT, LONG = 20, 120
 # Hashing and qemu-img check say nothing until one file is through.
@@ -18,22 +18,16 @@ def lock_path(store: str, vm_uuid: str) -> str:
     return f"{store}/{vm_uuid}/.lock"
 
 
-class Keeper:
+class Keeper(Front):
     """One store for one piece of work. Raises ScriptRefused with the keeper's own sentence."""
 
+    modules: ClassVar[tuple[str, ...]] = KEEPER
+
     def __init__(self, machine: Machine, path: str, panel_id: str, store_id: str = "") -> None:
-        self.machine = machine
+        super().__init__(machine)
         self.path = path
         self._panel_id = panel_id
         self._store_id = store_id
-        self._session = Session(machine, KEEPER)
-
-    def __enter__(self) -> Self:
-        self._session.__enter__()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._session.close()
 
     def path_of(self, vm_uuid: str, key: str, file: str) -> str:
         """Where a file of a complete generation lies on the store's machine."""

@@ -28,7 +28,7 @@ def copied(images: ImageHost, mover: Mover, source: Path, target: Path) -> Moved
     images.create(str(target), "qcow2", size)
     near = images.serve("vda", str(source), "raw", writable=False)
     far = images.serve("vda", str(target), "qcow2", writable=True)
-    moved = mover.copy(Export(near, "vda"), Export(far, "vda"), watch="", told=ignore)
+    moved = mover.copy(Export(near, "vda"), Export(far, "vda"), told=ignore)
     images.stop(far)
     images.stop(near)
     return moved
@@ -117,7 +117,7 @@ def test_sizes_must_be_equal(images: ImageHost, mover: Mover, tmp_path: Path) ->
     near = images.serve("vda", str(source), "raw", writable=False)
     far = images.serve("vda", str(tmp_path / "small.raw"), "raw", writable=True)
     with pytest.raises(ScriptRefused, match="do not fit"):
-        mover.copy(Export(near, "vda"), Export(far, "vda"), watch="", told=ignore)
+        mover.copy(Export(near, "vda"), Export(far, "vda"), told=ignore)
 
 
 def server_of(socket: str) -> int:
@@ -141,7 +141,7 @@ def test_a_target_that_dies_ends_the_copy(images: ImageHost, mover: Mover, tmp_p
     far = images.serve("vda", str(tmp_path / "target.raw"), "raw", writable=True)
     os.kill(server_of(far), signal.SIGKILL)
     with pytest.raises(ScriptRefused) as refused:
-        mover.copy(Export(near, "vda"), Export(far, "vda"), watch="", told=ignore)
+        mover.copy(Export(near, "vda"), Export(far, "vda"), told=ignore)
     assert refused.value.code in {"nbd", "write"}
 
 
@@ -177,22 +177,6 @@ def test_a_script_without_libnbd_says_what_to_install(
         broken.check(Export("/nowhere", "vda"), "", told=ignore)
 
 
-def test_the_folder_of_the_scratch_is_watched(
-    images: ImageHost, mover: Mover, tmp_path: Path
-) -> None:
-    source = tmp_path / "source.raw"
-    source.write_bytes(os.urandom(2 * BLOCK))
-    images.create(str(tmp_path / "target.raw"), "raw", 2 * BLOCK)
-    near = images.serve("vda", str(source), "raw", writable=False)
-    far = images.serve("vda", str(tmp_path / "target.raw"), "raw", writable=True)
-    ticks: list[Tick] = []
-    mover.copy(Export(near, "vda"), Export(far, "vda"), watch=str(tmp_path), told=ticks.append)
-    free = os.statvfs(tmp_path)
-    assert ticks
-    assert ticks[-1].watched_bytes is not None
-    assert 0 < ticks[-1].watched_bytes <= free.f_blocks * free.f_frsize
-
-
 def test_images_compress_on_the_way(images: ImageHost, mover: Mover, tmp_path: Path) -> None:
     source, target = tmp_path / "source.raw", tmp_path / "target.qcow2"
     source.write_bytes((b"all work and no play\n" * BLOCK)[: 16 * BLOCK])
@@ -216,7 +200,7 @@ def test_images_compress_on_the_way(images: ImageHost, mover: Mover, tmp_path: P
     near = images.serve("vda", str(source), "raw", writable=False)
     stored = images.serve("bytes", str(target), "raw", writable=True)
     packing = images.serve_compressing("vda", stored, "bytes")
-    mover.copy(Export(near, "vda"), Export(packing.socket, "vda"), watch="", told=ignore)
+    mover.copy(Export(near, "vda"), Export(packing.socket, "vda"), told=ignore)
     images.stop(packing.socket)
     images.stop(stored)
     assert identical(source, target)

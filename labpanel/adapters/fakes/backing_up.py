@@ -269,11 +269,9 @@ class FakeMover(_Fake):
     def ready(self) -> None:
         self._scene.say("mover.ready")
 
-    def copy(
-        self, source: Export, target: Export, *, watch: str, told: Callable[[Tick], None]
-    ) -> Moved:
+    def copy(self, source: Export, target: Export, *, told: Callable[[Tick], None]) -> Moved:
         self._scene.during_copy()
-        told(Tick(SIZE // 2, SIZE, self._scene.available_bytes if watch else None))
+        told(Tick(SIZE // 2, SIZE))
         self._scene.say("mover.copy")
         return Moved(SIZE, SIZE, SIZE // 4, 0.5, [], "00ff")
 
@@ -291,12 +289,11 @@ class FakeMover(_Fake):
         plain: str = "",
         forced: Sequence[Sequence[int]] = (),
         bytes_per_second: int | None = None,
-        watch: str = "",
         told: Callable[[Tick], None],
     ) -> Saved:
         scene = self._scene
         scene.during_copy()
-        told(Tick(SIZE // 2, SIZE, scene.available_bytes if watch else None))
+        told(Tick(SIZE // 2, SIZE))
         scene.say("mover.back_up")
         scene.saving.append((hint, [list(span) for span in forced], bytes_per_second))
         return dataclasses.replace(

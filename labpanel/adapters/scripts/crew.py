@@ -4,12 +4,11 @@ libnbd and hashlib work outside of Python's lock, so a few threads, each with co
 own, keep both sides and all cores busy.
 """
 
-import os
 import queue
 import threading
 import time
 from collections.abc import Callable, Iterator
-from typing import Any, Protocol
+from typing import Protocol
 
 from labpanel.adapters.scripts.blocks import Ranges
 from labpanel.adapters.scripts.wire import leave, say
@@ -51,10 +50,10 @@ class Station(Protocol):
 
 
 class Crew:
-    """Works on one disk; `watch` is a folder whose free bytes to report."""
+    """Works on one disk."""
 
-    def __init__(self, disk: str, tally: Tally, watch: str = "") -> None:
-        self._disk, self._tally, self._watch = disk, tally, watch
+    def __init__(self, disk: str, tally: Tally) -> None:
+        self._disk, self._tally = disk, tally
         self._lock = threading.Lock()
         self._failure: BaseException | None = None
 
@@ -100,19 +99,14 @@ class Crew:
     def report(self) -> None:
         """Say how far it is."""
         tally = self._tally
-        event: dict[str, Any] = {
-            "event": "progress",
-            "disk": self._disk,
-            "done_bytes": tally.done,
-            "total_bytes": tally.total,
-            "read_bytes": tally.read,
-            "written_bytes": tally.written,
-            "seconds": tally.seconds,
-        }
-        if self._watch:
-            status = os.statvfs(self._watch)
-            event["watched_bytes"] = status.f_bavail * status.f_frsize
-        say(event)
+        say(
+            {
+                "event": "progress",
+                "disk": self._disk,
+                "done_bytes": tally.done,
+                "total_bytes": tally.total,
+            }
+        )
 
 
 def _pieces(todo: Ranges, run: int) -> Iterator[tuple[int, int]]:

@@ -139,20 +139,16 @@ class Desk:
 
 
 def one_disk(
-    disk: str,
-    source: list[str],
-    target: list[str] | None = None,
-    digests: str = "",
-    watch: str = "",
+    disk: str, source: list[str], target: list[str] | None = None, digests: str = ""
 ) -> dict[str, Any]:
     """Copy, check or restore one disk; `source` and `target` are [socket, export], `digests` the
-    path of a list to hold the content against, `watch` a folder whose free bytes to report."""
+    path of a list to hold the content against."""
     expected = lists.read(digests) if digests else None
     try:
         copy = Copy(Side(*source), Side(*target) if target else None, expected)
         copy.settle_zeros()
         todo = without(everything(copy.size), copy.zeros)
-        Crew(disk, copy.tally, watch).work(todo, lambda: Desk(copy), RUN)
+        Crew(disk, copy.tally).work(todo, lambda: Desk(copy), RUN)
     except nbd.Error as error:
         raise Problem("nbd", f"The connection to the disk broke: {error}") from error
     return {

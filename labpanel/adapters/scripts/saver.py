@@ -289,7 +289,6 @@ def back_up(
     context: str = "",
     forced: list[list[int]] | None = None,
     bytes_per_second: int | None = None,
-    watch: str = "",
 ) -> dict[str, Any]:
     """Back up one disk; `source` and `digests` are [socket, export], `target` has a second export,
     past the compressor. `forced` are [first byte, byte after] to be written whatever the list says,
@@ -303,7 +302,7 @@ def back_up(
         cap = Cap(bytes_per_second, save.tally)
         settle_zeros(save)
         todo = without(save.candidates, save.zeros)
-        Crew(disk, save.tally, watch).work(todo, lambda: Desk(save, cap), RUN)
+        Crew(disk, save.tally).work(todo, lambda: Desk(save, cap), RUN)
         write_out(save)
         save.digests.flush()
     except nbd.Error as error:

@@ -90,7 +90,6 @@ def _send(
         sent = reader.copy(
             export,
             Export(socket, "disk"),
-            watch="",
             told=lambda tick: meter.tell(tick, f"copying {disk.target}"),
         )
     there.stop(writing)
