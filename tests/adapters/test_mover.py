@@ -12,8 +12,11 @@ import pytest
 
 from labpanel.adapters.errors import AdapterError
 from labpanel.adapters.image_host import ImageHost
+from labpanel.adapters.machine import Machine
 from labpanel.adapters.mover import Export, Moved, Mover, Tick
 from labpanel.adapters.script_session import ScriptRefused
+from labpanel.adapters.scripts import wire
+from labpanel.lib.shapes import PANEL
 from tests.adapters.images import BLOCK, fill, identical
 
 ZERO = bytes(16)
@@ -158,6 +161,51 @@ def test_nothing_outlives_the_session(images: ImageHost, tmp_path: Path) -> None
     assert not folder.exists()
 
 
+def killed(images: ImageHost, at_work: Path) -> Path:
+    """The folder of a script that was killed while it served an image."""
+    image = at_work / "killed.raw"
+    image.write_bytes(bytes(BLOCK))
+    folder = Path(images.serve("vda", str(image), "raw", writable=False)).parent
+    images._session._process.kill()
+    images._session._process.wait(timeout=10)
+    assert folder.exists()
+    return folder
+
+
+def test_the_folder_of_a_killed_script_goes_with_the_next(
+    images: ImageHost, qemu: None, tmp_path: Path
+) -> None:
+    folder = killed(images, tmp_path)
+    with ImageHost(Machine(PANEL)) as young:
+        young.sockets()
+    assert folder.exists()
+    os.utime(folder / wire.ALIVE, (time.time() - wire.YOUNG_SECONDS - 1,) * 2)
+    with ImageHost(Machine(PANEL)) as other, ImageHost(Machine(PANEL)) as third:
+        held = Path(other.sockets())
+        os.utime(held / wire.ALIVE, (0, 0))
+        third.sockets()
+        assert held.exists()
+    assert not folder.exists()
+
+
+@pytest.mark.parametrize("change", ["no mark", "a link", "open to others", "a file"])
+def test_what_only_looks_like_a_scripts_folder_stays(change: str, tmp_path: Path) -> None:
+    path, kept = tmp_path / f"{wire.PREFIX}x", tmp_path / "kept"
+    made = kept if change == "a link" else path
+    if change == "a file":
+        made.write_bytes(b"")
+    else:
+        made.mkdir(mode=0o755 if change == "open to others" else 0o700)
+    if change in {"a link", "open to others"}:
+        (made / wire.ALIVE).touch()
+        os.utime(made / wire.ALIVE, (0, 0))
+    if change == "a link":
+        path.symlink_to(kept)
+    wire.sweep(str(tmp_path))
+    assert path.exists()
+    assert made.exists()
+
+
 def test_a_script_without_libnbd_says_what_to_install(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -167,9 +215,6 @@ def test_a_script_without_libnbd_says_what_to_install(
     )
     python.chmod(0o755)
     monkeypatch.setattr("labpanel.adapters.script_session.PYTHON", str(python))
-    from labpanel.adapters.machine import Machine
-    from labpanel.lib.shapes import PANEL
-
     with (
         Mover(Machine(PANEL)) as broken,
         pytest.raises(AdapterError, match="apt install python3-libnbd"),

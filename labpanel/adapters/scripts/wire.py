@@ -6,22 +6,28 @@ that the panel is still there. When standard input ends, or is silent for SILENT
 cable ends nothing by itself), the script ends, and its children with it: nothing lingers.
 """
 
+import contextlib
 import ctypes
 import errno
+import fcntl
 import json
 import os
 import queue
 import shutil
 import signal
+import stat
 import subprocess
 import sys
 import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 SILENT_SECONDS = 45
+PREFIX, ALIVE = "labpanel-", "alive"  # a folder of a script, and the file in it that says so
+YOUNG_SECONDS = 60  # one that is just being made is nobody's business
 _FULL = os.strerror(errno.ENOSPC)
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
@@ -92,11 +98,37 @@ def run(words: list[str], code: str, what: str, *, ok: tuple[int, ...] = (0,)) -
 
 def folder() -> str:
     """A private folder for sockets, short because a socket's path holds 107 bytes (unix(7)),
-    removed when the script ends."""
-    base = "/run" if os.access("/run", os.W_OK) else None
-    path = tempfile.mkdtemp(prefix="labpanel-", dir=base)
+    removed when the script ends. One that is killed cannot: the next script here does it."""
+    base = "/run" if os.access("/run", os.W_OK) else tempfile.gettempdir()
+    sweep(base)
+    path = tempfile.mkdtemp(prefix=PREFIX, dir=base)
+    # Held while this process lives, and by no child: whoever can take it knows that it is dead.
+    handle = os.open(f"{path}/{ALIVE}", os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    fcntl.flock(handle, fcntl.LOCK_EX)
     on_leaving(lambda: shutil.rmtree(path, ignore_errors=True))
     return path
+
+
+def sweep(base: str) -> None:
+    """Remove the folders of this user's scripts that were killed; others are left alone."""
+    for path in Path(base).glob(f"{PREFIX}*"):
+        with contextlib.suppress(OSError):  # it is just going, or not what it seemed
+            if _is_dead(path):
+                shutil.rmtree(path)
+
+
+def _is_dead(path: Path) -> bool:
+    """Whether a script of this user made this folder, and has ended."""
+    status = path.lstat()
+    private = stat.S_ISDIR(status.st_mode) and stat.S_IMODE(status.st_mode) == 0o700
+    if not private or status.st_uid != os.geteuid():
+        return False
+    handle = os.open(path / ALIVE, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return time.time() - os.fstat(handle).st_mtime > YOUNG_SECONDS
+    finally:
+        os.close(handle)
 
 
 def requests() -> Iterator[dict[str, Any]]:
