@@ -146,13 +146,23 @@ class Session:
         text = b"".join(self._stderr).decode("utf-8", "replace").strip()
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(timeout=2)
-        if self._process.returncode == SSH_FAILED and not endpoint.is_local:
-            return explain(endpoint, text)
         if "No module named 'nbd'" in text:
             return Missing(
                 f"python3-libnbd is missing on {endpoint.name}: apt install python3-libnbd.", text
             )
+        if broke := _exception(text):
+            return AdapterError(f"labpanel's program on {endpoint.name} broke: {broke}.", text)
+        if self._process.returncode == SSH_FAILED and not endpoint.is_local:
+            return explain(endpoint, text)
         return Unreachable(f"The connection to {endpoint.name} broke.", text)
+
+
+def _exception(text: str) -> str:
+    """The exception that ended a script, as its traceback names it; empty if none did. What ssh
+    says then is not why."""
+    _, found, rest = text.rpartition("Traceback (most recent call last)")
+    lines = (line for line in rest.splitlines()[1:] if line and not line.startswith(" "))
+    return next(lines, "").rstrip(".") if found else ""
 
 
 class Front:

@@ -150,10 +150,17 @@ def serve(verbs: dict[str, Callable[..., Any]]) -> None:
         except Problem as problem:
             say({"error": {"code": problem.code, "sentence": problem.sentence}})
         except OSError as error:
-            what = f"{error.strerror}: {error.filename}" if error.filename else str(error)
             code = {28: "full", 30: "read-only", 122: "full"}.get(error.errno or 0, "os")
-            say({"error": {"code": code, "sentence": what}})
+            say({"error": {"code": code, "sentence": _spelled(error)}})
     leave(0)
+
+
+def _spelled(error: OSError) -> str:
+    if not error.filename:
+        return f"{error}."
+    if error.errno == errno.EROFS:
+        return f"{error.filename} cannot be written: its file system is mounted read-only."
+    return f"{error.filename}: {error.strerror}."
 
 
 def listen() -> None:
