@@ -92,3 +92,10 @@ def test_a_file_stem_is_always_one_harmless_name(name: str) -> None:
 def test_a_free_name_is_free() -> None:
     assert free_name("home", {"home"}) == "home-restored"
     assert free_name("home", {"home-restored", "home-restored-2"}) == "home-restored-3"
+
+
+def test_a_thin_disk_larger_than_its_drive_is_backed_up_while_it_runs() -> None:
+    gib = 1 << 30
+    assert scratch.enough(6 * gib, 8 * gib, 2048 * gib)
+    assert scratch.enough(20 * gib, 500 * gib, 400 * gib)
+    assert not scratch.enough(gib, 500 * gib, 400 * gib)
