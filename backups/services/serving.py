@@ -69,7 +69,7 @@ def _hints(
 def _serve(images: ImageHost, disk: SourceDisk, hint: Hint) -> Export:
     bitmap = hint.context.removeprefix("qemu:dirty-bitmap:")
     socket = images.serve(disk.target, disk.source, disk.format, writable=False, bitmap=bitmap)
-    return Export(socket, disk.target)
+    return Export(socket, disk.target, disk.source if disk.format == "raw" else "")
 
 
 def still_off(hypervisor: Hypervisor, facts: Facts) -> None:

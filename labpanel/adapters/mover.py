@@ -57,10 +57,12 @@ class Tick:
 
 @dataclass(frozen=True, slots=True)
 class Export:
-    """An NBD export: its unix socket on the mover's machine, and its name."""
+    """An NBD export: its unix socket on the mover's machine, and its name. `file` is the raw image
+    behind it, if it may be read without the server too."""
 
     socket: str
     name: str
+    file: str = ""
 
 
 class Mover(Front):
@@ -111,6 +113,7 @@ class Mover(Front):
             context=hint.context,
             forced=[list(span) for span in forced],
             bytes_per_second=bytes_per_second,
+            file=source.file,
         )
         return Saved(**answer)
 

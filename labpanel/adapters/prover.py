@@ -29,7 +29,7 @@ class Read:
 class Prover(Front):
     """Reads and compares; writes nothing. `bytes_per_second` caps all its reading."""
 
-    modules = ("wire", "digests", "blocks", "crew", "saver", "manifests", "prover")
+    modules = ("wire", "digests", "blocks", "reading", "crew", "saver", "manifests", "prover")
 
     def __init__(self, machine: Machine, store: str, bytes_per_second: int | None = None) -> None:
         super().__init__(machine)

@@ -45,8 +45,9 @@ KEEPER = (
     "surroundings",
     "keeper",
 )
-PRUNER = (*KEEPER, "blocks", "crew", "saver", "mover", "rebuilder", "merges", "pruner")
-MOVER = ("wire", "digests", "blocks", "crew", "saver", "mover")
+_COPYING = ("blocks", "reading", "crew", "saver", "mover")
+PRUNER = (*KEEPER, *_COPYING, "rebuilder", "merges", "pruner")
+MOVER = ("wire", "digests", *_COPYING)
 
 
 class ScriptRefused(Refused):

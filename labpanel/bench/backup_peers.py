@@ -3,7 +3,7 @@
 import contextlib
 from collections.abc import Callable, Iterator
 
-from backups.models import Store
+from backups.models import Generation, Store
 from hosts.models import VM
 from labpanel.adapters.image_host import ImageHost
 from labpanel.adapters.machine import Machine
@@ -53,6 +53,46 @@ def nbdcopy(ground: Ground, vm: VM) -> Iterator[Callable[[], object]]:
         words = ["nbdcopy", "--", f"nbd+unix:///vda?socket={socket}", "null:"]
         yield lambda: ground.source.run(words, deadline=_LONG)
         images.stop(socket)
+
+
+@contextlib.contextmanager
+def kept(store: Store, generation: Generation) -> Iterator[tuple[Machine, str]]:
+    """A generation's disk, readable on the store's machine through its chain: the machine, and the
+    socket's path there."""
+    path = f"{store.path}/{generation.vm_uuid}/{generation.key}/vda.qcow2"
+    with private_machine(store.endpoint(), "bench") as there, ImageHost(there) as images:
+        socket = images.serve("vda", path, "qcow2", writable=False)
+        yield there, socket
+        images.stop(socket)
+
+
+def read_through(store: Store, generation: Generation) -> Callable[[], None]:
+    """Reading a generation's disk through its chain by `nbdcopy`, where it lies: no digests."""
+
+    def do() -> None:
+        with kept(store, generation) as (there, socket):
+            words = ["nbdcopy", "--", f"nbd+unix:///vda?socket={socket}", "null:"]
+            there.run(words, deadline=_LONG)
+
+    return do
+
+
+def convert_back(ground: Ground, store: Store, generation: Generation) -> Callable[[], None]:
+    """`qemu-img convert` on alpha, of a generation's disk over the same hops."""
+
+    def do() -> None:
+        path = f"{FOLDER}/convert.raw"
+        with (
+            kept(store, generation) as (there, socket),
+            private_machine(ground.alpha.endpoint(), "bench") as here,
+            ImageHost(here) as images,
+            relayed(there, here, socket, images.sockets()) as near,
+        ):
+            words = ["qemu-img", "convert", "-W", "-m", "8", "-O", "raw"]
+            here.run([*words, f"nbd+unix:///vda?socket={near}", path], deadline=_LONG)
+        ground.source.run(["rm", "-f", "--", path], deadline=30)
+
+    return do
 
 
 def virtnbdbackup(ground: Ground, vm: VM, level: str) -> Callable[[], None]:

@@ -1,15 +1,19 @@
 """The lines that the backups' measurement prints, and which of their bars were reached."""
 
+import os
+import time
 from collections.abc import Sequence
 
 from labpanel.bench.costs import Cost, median
 
 
 class Table:
-    """Prints a line as soon as it is known; `end` gives the status."""
+    """Prints a line as soon as it is known; `end` gives the status. CPU seconds and memory stand
+    there by the GiB of disk too, so that growth is seen."""
 
     def __init__(self) -> None:
         self._missed = 0
+        self._began = time.monotonic()
 
     def against(
         self,
@@ -18,26 +22,32 @@ class Table:
         name: str,
         theirs: Sequence[Cost],
         *,
+        mib: int,
         bar: float = 0.0,
         most: float = 0.0,
     ) -> None:
-        """Ours beside theirs. `bar` is the highest ratio of the times, `most` the most seconds."""
+        """Ours beside theirs, of a disk of `mib`. `bar` is the highest ratio of the times, `most`
+        the most seconds."""
         if not theirs:
-            self.alone(what, ours, most=most)
+            self.alone(what, ours, mib=mib, most=most)
             return
         mine, other = median(ours), median(theirs)
         ratio = mine.seconds / other.seconds
-        line = f"{what}: {_cost(mine)}; {name}: {_cost(other)}; ratio {ratio:.2f}"
+        line = f"{what}: {_cost(mine, mib)}; {name}: {_cost(other, mib)}; ratio {ratio:.2f}"
+        if mine.cpu and other.cpu:
+            line += f", of CPU {mine.cpu / other.cpu:.2f}"
         self._say(line, ratio, bar, mine.seconds, most)
 
-    def alone(self, what: str, ours: Sequence[Cost], *, most: float = 0.0) -> None:
+    def alone(self, what: str, ours: Sequence[Cost], *, mib: int, most: float = 0.0) -> None:
         mine = median(ours)
-        self._say(f"{what}: {_cost(mine)}", 0.0, 0.0, mine.seconds, most)
+        self._say(f"{what}: {_cost(mine, mib)}", 0.0, 0.0, mine.seconds, most)
 
     def seconds(self, turns: Sequence[Cost]) -> float:
         return median(turns).seconds
 
     def end(self) -> int:
+        took, load = time.monotonic() - self._began, os.getloadavg()[2]
+        print(f"{took:.0f} s in all; load of the last 15 min {load:.1f}", flush=True)  # noqa: T201
         return 1 if self._missed else 0
 
     def _say(self, line: str, ratio: float, bar: float, seconds: float, most: float) -> None:
@@ -50,7 +60,11 @@ class Table:
         print(f"{line}{'' if reached else '  MISSED'}", flush=True)  # noqa: T201
 
 
-def _cost(cost: Cost) -> str:
-    cpu = "" if cost.cpu is None else f", {cost.cpu:.1f} CPU s"
-    memory = "" if cost.memory is None else f", {cost.memory >> 20} MiB"
+def _cost(cost: Cost, mib: int) -> str:
+    gib = mib / 1024
+    cpu = "" if cost.cpu is None else f", {cost.cpu:.1f} CPU s ({cost.cpu / gib:.2f} a GiB)"
+    memory = ""
+    if cost.memory is not None:
+        peak = cost.memory >> 20
+        memory = f", {peak} MiB ({peak / gib:.1f} a GiB)"
     return f"{cost.seconds:.2f} s{cpu}{memory}"

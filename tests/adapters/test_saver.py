@@ -12,9 +12,11 @@ from pathlib import Path
 import pytest
 
 from labpanel.adapters.image_host import ImageHost
+from labpanel.adapters.machine import PYTHON
 from labpanel.adapters.mover import Export, Mover, Saved, Tick
 from labpanel.adapters.script_session import ScriptRefused
 from labpanel.adapters.scripts import digests as lists
+from labpanel.env import REPOSITORY
 from labpanel.lib.hints import BITMAP, DEEP, EVERYTHING, FULL, UNCHANGED, Hint
 from tests.adapters.images import BLOCK, fill, identical
 from tests.adapters.test_mover import server_of
@@ -30,8 +32,11 @@ def ignore(_: Tick) -> None:
 class Kept:
     """A raw disk, and its copy and list of digests, which later runs bring up to date in place."""
 
-    def __init__(self, images: ImageHost, mover: Mover, folder: Path) -> None:
+    def __init__(
+        self, images: ImageHost, mover: Mover, folder: Path, *, as_file: bool = False
+    ) -> None:
         self.images, self.mover, self.folder = images, mover, folder
+        self.as_file = as_file
         self.disk, self.copy, self.list = (
             folder / name for name in ("disk.raw", "copy.raw", "list")
         )
@@ -50,11 +55,12 @@ class Kept:
         forced: tuple[tuple[int, int], ...] = (),
         cap: int | None = None,
     ) -> Saved:
+        file = str(self.disk) if self.as_file and not near else ""
         near = near or self.images.serve("vda", str(self.disk), "raw", writable=False)
         far = self.images.serve("vda", str(self.copy), "raw", writable=True)
         listed = self.images.serve("list", str(self.list), "raw", writable=True)
         saved = self.mover.back_up(
-            Export(near, "vda"),
+            Export(near, "vda", file),
             Export(far, "vda"),
             Export(listed, "list"),
             hint=hint,
@@ -83,9 +89,9 @@ class Kept:
             file.write(data)
 
 
-@pytest.fixture
-def kept(images: ImageHost, mover: Mover, tmp_path: Path) -> Kept:
-    made = Kept(images, mover, tmp_path)
+@pytest.fixture(params=[False, True], ids=["export", "file"])
+def kept(images: ImageHost, mover: Mover, tmp_path: Path, request: pytest.FixtureRequest) -> Kept:
+    made = Kept(images, mover, tmp_path, as_file=request.param)
     saved = made.save(NOTHING)
     assert made.copy.read_bytes() == made.disk.read_bytes()
     assert made.digests() == made.expected()
@@ -209,6 +215,12 @@ def test_a_first_full_keeps_what_can_be_read(
     disk = bytearray(kept.disk.read_bytes())
     disk[2 * BLOCK : 2 * BLOCK + 4096] = bytes(4096)
     assert kept.copy.read_bytes() == disk
+
+
+def test_a_file_reads_as_its_export(qemu: None, tmp_path: Path) -> None:
+    words = [PYTHON, "-m", "tests.adapters.reading", str(tmp_path)]
+    done = subprocess.run(words, cwd=REPOSITORY, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
 
 
 def test_a_source_that_dies_fails_the_run(kept: Kept) -> None:

@@ -30,6 +30,7 @@ from labpanel.adapters.scripts.blocks import (
 )
 from labpanel.adapters.scripts.crew import Crew, Tally
 from labpanel.adapters.scripts.digests import BLOCK, ZERO, Digests
+from labpanel.adapters.scripts.reading import Unreadable, reader
 from labpanel.adapters.scripts.wire import Problem
 
 # Modes of labpanel/lib/hints.py
@@ -41,7 +42,6 @@ FINE = 4096  # how finely what cannot be read is named
 TRIES = 2000  # failing reads after which it is named by whole blocks only: each may take seconds
 SAMPLES, SAMPLE = 4, 256  # how many bytes of a block tell whether it compresses
 WORTH = 0.95
-_DEAD = {errno.ENOTCONN, errno.EPIPE, errno.ECONNRESET, errno.ESHUTDOWN}
 
 
 class Cap:
@@ -77,8 +77,10 @@ class Save:
         mode: str,
         context: str,
         forced: list[list[int]],
+        file: str = "",
     ) -> None:
         self.source, self.target, self.plain, self.mode = source, target, plain, mode
+        self.file = file
         maps = source.connect(ALLOCATION, *([context] if context else []))
         self.size: int = maps.get_size()
         self.forced = touched(forced, self.size)
@@ -171,21 +173,28 @@ class Desk:
 
     def __init__(self, save: Save, cap: Cap) -> None:
         self._save, self._cap = save, cap
-        self._source = save.source.connect()
-        self._target = save.connect_target()
-        self._plain = save.plain.connect()
+        self._source = reader(save.source, save.file)
+        self._targets: dict[str, Any] = {}
 
     def close(self) -> None:
-        for handle in (self._target, self._plain, self._source):
+        for handle in self._targets.values():
             handle.shutdown()
+        self._source.close()
+
+    def _target(self, name: str = "packed") -> Any:
+        """A connection of its own, made when there is something to write."""
+        if name not in self._targets:
+            save = self._save
+            connect = save.plain.connect if name == "plain" else save.connect_target
+            self._targets[name] = connect()
+        return self._targets[name]
 
     def do(self, first: int, after: int) -> None:
         start = first * BLOCK
         length = min(after * BLOCK, self._save.size) - start
         try:
-            data = memoryview(self._source.pread(length, start))
-        except nbd.Error as error:
-            self._check_alive(start, error)
+            data = self._source.read(length, start)
+        except Unreadable:
             if after - first > 1:
                 for block in range(first, after):
                     self.do(block, block + 1)
@@ -201,7 +210,7 @@ class Desk:
         written = 0
         if save.must_write(block, digest):
             if digest == ZERO:
-                write_zeros(save, self._target, block, block + 1)
+                write_zeros(save, self._target(), block, block + 1)
             else:
                 self._write(block, data)
                 written = len(data)
@@ -212,18 +221,11 @@ class Desk:
         self._cap.take(len(data))
         if len(data) < BLOCK:
             data = memoryview(bytes(data) + bytes(self._save.longer))
-        target = self._target if compresses(data) else self._plain
+        target = self._target("packed" if compresses(data) else "plain")
         try:
             target.pwrite(data, block * BLOCK)
         except nbd.Error as error:
             raise _unwritten(block, error) from error
-
-    def _check_alive(self, at: int, error: nbd.Error) -> None:
-        dead = self._source.aio_is_dead() or self._source.aio_is_closed()
-        if dead or error.errnum in _DEAD:
-            raise Problem(
-                "nbd", f"The connection to the disk broke at byte {at}: {error}"
-            ) from error
 
     def _salvage(self, block: int, start: int, length: int) -> None:
         """A block that cannot be read in whole: name what cannot. Where a parent holds it, the
@@ -247,9 +249,8 @@ class Desk:
         lost = []
         for one, other in ((first, middle), (middle, after)):
             try:
-                into[one:other] = self._source.pread(other - one, start + one)
-            except nbd.Error as error:
-                self._check_alive(start + one, error)
+                into[one:other] = self._source.read(other - one, start + one)
+            except Unreadable:
                 save.tries += 1
                 save.tally.add(0)
                 lost += self._read_finely(into, start, one, other)
@@ -289,16 +290,17 @@ def back_up(
     context: str = "",
     forced: list[list[int]] | None = None,
     bytes_per_second: int | None = None,
+    file: str = "",
 ) -> dict[str, Any]:
     """Back up one disk; `source` and `digests` are [socket, export], `target` has a second export,
     past the compressor. `forced` are [first byte, byte after] to be written whatever the list says,
-    since the parent's file is bad there. `hinted` is false if the bitmap of mode BITMAP was not to
-    be had: then everything was read."""
+    since the parent's file is bad there. `file`: see reading.py. `hinted` is false
+    if the bitmap of mode BITMAP was not to be had: then everything was read."""
     began = time.monotonic()
     try:
         socket, export, plain = target
         ends = Side(*source), Side(socket, export), Side(socket, plain), Side(*digests)
-        save = Save(*ends, mode, context, forced or [])
+        save = Save(*ends, mode, context, forced or [], file)
         cap = Cap(bytes_per_second, save.tally)
         settle_zeros(save)
         todo = without(save.candidates, save.zeros)
