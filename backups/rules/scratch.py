@@ -31,8 +31,8 @@ def floor(size_bytes: int) -> int:
 
 def enough(available_bytes: int, size_bytes: int, virtual_bytes: int) -> bool:
     """Whether to start at all: the floor, and a fifth of the disks or 1 GiB. They need not be
-    rewritten in full while a backup runs, and the guard sees to the rest: a thin disk that is larger
-    than its drive must not go without backups."""
+    rewritten in full while a backup runs, and the guard sees to the rest: a thin disk that is
+    larger than its drive must not go without backups."""
     return available_bytes >= floor(size_bytes) + min(virtual_bytes // 5, _MOST)
 
 
