@@ -18,6 +18,8 @@ from pathlib import Path
 
 from lab.hostconf import BOUND
 from lab.hostdisk import MOUNT_OPTIONS, SIZES
+from lab.kernel import folder as kernel_folder
+from lab.layout import CACHE
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 RESTART_PAUSE = 1.0
@@ -61,6 +63,24 @@ def give_kvm(device: Path = Path("/dev/kvm")) -> None:
         mount("--bind", str(node), str(device))
 
 
+def give_kernel(kernel: Path, cache: Path) -> None:
+    """Show a kernel and its modules where a host has them: libguestfs boots its appliance with
+    them. What it builds stays in the lab's cache, for every host that comes after.
+
+    Where the machine has no /lib/modules (a container), /usr/lib is shown with one.
+    """
+    mount("--bind", "-o", "ro", str(kernel / "boot"), "/boot")
+    if Path("/lib/modules").is_dir():
+        mount("--bind", "-o", "ro", str(kernel / "lib/modules"), "/lib/modules")
+    else:
+        layers = f"ro,lowerdir={kernel / 'lib'}:/usr/lib"
+        mount("-t", "overlay", "-o", layers, "overlay", "/usr/lib")
+    place = Path("/var/tmp/.guestfs-0")
+    for path in (cache, place):
+        path.mkdir(parents=True, exist_ok=True)
+    mount("--bind", str(cache), str(place))
+
+
 def commands(state: Path) -> dict[str, list[str]]:
     """The host's daemons, in the order of their start."""
     return {
@@ -99,6 +119,12 @@ def main(state: Path, name: str) -> None:
     os.environ.update(PATH=PATH, HOME="/root", LANG="C.UTF-8")
     mount_all(state)
     give_kvm()
+    try:
+        give_kernel(kernel_folder(), CACHE / "guestfs")
+    except (
+        subprocess.CalledProcessError
+    ) as error:  # a host without an appliance is one all the same
+        print(f"no kernel for an appliance: {error}", file=sys.stderr)
     watch(state)
 
 

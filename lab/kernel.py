@@ -1,4 +1,5 @@
-"""The guests' kernel: files out of Debian's package, which is never installed."""
+"""The kernel of guests and of the hosts' own appliances: files out of Debian's package, which is
+never installed."""
 
 from __future__ import annotations
 
@@ -7,6 +8,7 @@ from pathlib import Path
 
 from lab.commands import LabError, run
 from lab.layout import CACHE
+from lab.locks import exclusive
 from lab.packages import KERNEL_PACKAGE
 
 MODULES = (
@@ -26,12 +28,16 @@ MODULES = (
 )
 """Modules in the order of their dependencies; ext4 is built in, as some of these may be."""
 
+NEEDLESS = ("net", "sound", "drivers/net", "drivers/infiniband", "drivers/gpu")
+"""What no appliance that opens disks asks for: a third of all."""
+
 DOWNLOAD = 600.0
 """Seconds for 27 MB from a Debian mirror over a slow line."""
 
 
 def folder() -> Path:
-    """Folder with `vmlinuz`, `release` and `modules/`; made by `fetch`."""
+    """Folder with `vmlinuz`, `release` and `modules/`, and with `boot/` and `lib/` as a host that
+    has this kernel installed has them; made by `fetch`."""
     return CACHE / "kernel"
 
 
@@ -46,12 +52,13 @@ def _package() -> str:
 
 
 def _unpack(archive: Path, target: Path) -> None:
-    """Take the kernel and our modules out of the package."""
+    """Take the kernel and its modules out of the package."""
     tree = target / "tree"
     run(["dpkg-deb", "-x", str(archive), str(tree)], timeout=300)
     kernel = next((tree / "boot").glob("vmlinuz-*"))
-    kernel.rename(target / "vmlinuz")
-    (target / "release").write_text(kernel.name.partition("-")[2] + "\n")
+    shutil.copyfile(kernel, target / "vmlinuz")
+    release = kernel.name.partition("-")[2]
+    (target / "release").write_text(release + "\n")
     (target / "modules").mkdir()
     built_in = {Path(line).stem for line in next(tree.rglob("modules.builtin")).open()}
     for module in MODULES:
@@ -60,7 +67,18 @@ def _unpack(archive: Path, target: Path) -> None:
             _plain(found, target / "modules" / f"{module}.ko")
         elif module not in built_in:
             raise LabError(f"{archive.name} has no module {module}.")
+    _as_installed(tree, target, release)
     shutil.rmtree(tree)
+
+
+def _as_installed(tree: Path, target: Path, release: str) -> None:
+    """What a host shows in /boot and /lib/modules, without what is never asked for."""
+    for name in NEEDLESS:
+        shutil.rmtree(tree / "lib/modules" / release / "kernel" / name, ignore_errors=True)
+    run(["depmod", "-b", str(tree), release], timeout=60)
+    (target / "boot").mkdir()
+    shutil.copyfile(target / "vmlinuz", target / "boot" / f"vmlinuz-{release}")
+    (tree / "lib").rename(target / "lib")
 
 
 def modules(folder: Path) -> list[Path]:
@@ -84,8 +102,9 @@ def fetch() -> Path:
     The caller holds the cache's lock.
     """
     target = folder()
-    if target.is_dir():
+    if (target / "lib/modules").is_dir():
         return target
+    shutil.rmtree(target, ignore_errors=True)  # one of an earlier version holds less
     partial = CACHE / "kernel.partial"
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
@@ -95,3 +114,10 @@ def fetch() -> Path:
     _unpack(archive, partial)
     archive.unlink()
     return partial.rename(target)
+
+
+def at_hand() -> None:
+    """See that the kernel's files are there, before hosts show them as their own."""
+    with exclusive("cache", timeout=900):
+        CACHE.mkdir(parents=True, exist_ok=True)
+        fetch()

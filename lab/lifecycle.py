@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from typing import Any
 
-from lab import claim, guests, hosts, network, packages
+from lab import claim, guests, hosts, kernel, network, packages
 from lab.hostconf import fingerprint
 from lab.layout import ROOT, Layout, check_name
 from lab.locks import exclusive
@@ -24,6 +24,7 @@ def up(name: str) -> Layout:
     packages.require()
     with exclusive(check_name(name), timeout=TURN):
         layout = claim.claim(name)
+        kernel.at_hand()
         network.make_bridge(layout)
         for host in layout.hosts.values():
             hosts.start(layout, host)

@@ -30,6 +30,7 @@ PACKAGES: tuple[str, ...] = (
     "attr",
     "fdisk",
     "kmod",
+    "python3-guestfs",
 )
 """Debian packages of the lab; the front door installs them."""
 
@@ -59,6 +60,8 @@ TOOLS: tuple[str, ...] = (
     "sfdisk",
     "cpio",
     "zstd",
+    "depmod",
+    "supermin",
 )
 """One command of each package that the lab calls or copies into guests."""
 
