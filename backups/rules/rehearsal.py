@@ -9,8 +9,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from backups.rules.rehearsal_files import files_checks
-from labpanel.lib.guest import Guest, GuestDisk
-from labpanel.lib.rehearsing import Check
+from backups.rules.rehearsal_insides import (
+    all_shown,
+    described,
+    file_system_checks,
+    outside_disk_checks,
+    outside_files_checks,
+)
+from labpanel.lib.guest import Guest, GuestDisk, Insides
+from labpanel.lib.rehearsing import Check, Expected
 from labpanel.lib.units import count, listed, size
 
 # The last line of a console that waits for somebody to sign in (getty(8)); what a kernel or an
@@ -37,21 +44,10 @@ class Life:
 
 
 @dataclass(frozen=True, slots=True)
-class Expected:
-    """One disk that the VM had at its backup. `why_absent` says why the generation has none of it,
-    and `chosen` that its owner took it out."""
-
-    target: str
-    bytes: int
-    serial: str
-    why_absent: str = ""
-    chosen: bool = False
-
-
-@dataclass(frozen=True, slots=True)
 class Seen:
     """All that was seen. `live` is the running VM seen the same way; `why_no_live` if it is not.
-    `younger` are disks that the VM has now and had not at the backup."""
+    `younger` are disks that the VM has now and had not at the backup. `insides` is what the
+    appliance saw where the guest could not be asked for all; `why_no_insides` if it did not."""
 
     name: str
     host: str
@@ -62,6 +58,8 @@ class Seen:
     why_no_live: str = ""
     younger: tuple[str, ...] = ()
     left_out: tuple[str, ...] = ()
+    insides: Insides | None = None
+    why_no_insides: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,19 +74,35 @@ class Outcome:
 def judge(seen: Seen) -> Outcome:
     """All checks, in the order in which a person would look, and one sentence."""
     life = life_check(seen.life)
-    disks = disk_checks(seen.disks, seen.guest)
-    checks = [life, *disks]
-    if seen.guest is not None:
-        checks += mount_checks(seen.guest, seen.live, seen.younger)
-        checks += files_checks(seen.guest, seen.live, seen.why_no_live)
-    checks += _not_looked_at(seen)
+    disks = _disks(seen)
+    checks = [life, *disks, *_contents(seen), *_not_looked_at(seen)]
     failed = [check for check in checks if check.passed is False]
     if failed:
         passed: bool | None = False
     else:
-        passed = True if all(check.passed for check in (life, *disks)) else None
+        shown = seen.guest is not None or (seen.insides is not None and all_shown(seen.insides))
+        passed = True if shown and all(check.passed for check in (life, *disks)) else None
     said = _failed(seen, failed) if failed else _proven(seen, disks) if passed else _unproven(seen)
     return Outcome(passed, said, tuple(checks))
+
+
+def _disks(seen: Seen) -> list[Check]:
+    if seen.guest is None and seen.insides is not None:
+        return outside_disk_checks(seen.disks, seen.insides)
+    return disk_checks(seen.disks, seen.guest)
+
+
+def _contents(seen: Seen) -> list[Check]:
+    """File systems and files: by the guest itself, else by the appliance."""
+    checks: list[Check] = []
+    if seen.guest is not None:
+        checks += mount_checks(seen.guest, seen.live, seen.younger)
+        checks += files_checks(seen.guest, seen.live, seen.why_no_live)
+    elif seen.insides is not None:
+        checks += file_system_checks(seen.insides, seen.disks)
+    if seen.insides is not None:
+        checks += outside_files_checks(seen.insides, seen.live, seen.why_no_live)
+    return checks
 
 
 def not_booted(name: str, disks: Sequence[Expected]) -> Outcome:
@@ -111,9 +125,14 @@ def life_check(life: Life) -> Check:
         return Check(what, False, f"{life.ended} Its console: “{_last_line(life.console)}”.")
     if trouble:
         return Check(what, False, f"Its console stopped at “{_last_line(life.console)}”.")
-    if any(said.rstrip().endswith(words) for words in _LOGIN):
+    if signs_in(life.console):
         return Check(what, True, "Its console asks somebody to sign in.")
     return Check(what, False if life.awaited else None, f"{_silence(life)}; {_got_to(life)}.")
+
+
+def signs_in(console: str) -> bool:
+    """Whether it waits for somebody to sign in: the system is up."""
+    return console.lower().rstrip().rstrip(".").endswith(_LOGIN)
 
 
 def _silence(life: Life) -> str:
@@ -195,7 +214,9 @@ def mount_checks(guest: Guest, live: Guest | None, younger: Sequence[str]) -> li
 
 def _not_looked_at(seen: Seen) -> list[Check]:
     checks = []
-    if seen.guest is not None and seen.guest.why_no_trees:
+    if seen.why_no_insides:
+        checks.append(Check("A look from outside", None, seen.why_no_insides))
+    if seen.guest is not None and seen.guest.why_no_trees and seen.insides is None:
         checks.append(Check("Files", None, seen.guest.why_no_trees))
     if seen.left_out:
         without = f"It was booted without {listed(list(seen.left_out))}."
@@ -211,15 +232,18 @@ def _failed(seen: Seen, failed: Sequence[Check]) -> str:
 
 
 def _unproven(seen: Seen) -> str:
-    return (
-        f"Nothing was found wrong with the copy of {seen.name} on {seen.host}, but it is not "
-        "proven that it boots: look at the picture of its screen."
-    )
+    begin = f"Nothing was found wrong with the copy of {seen.name} on {seen.host}"
+    if seen.guest is None and seen.insides is not None and all_shown(seen.insides):
+        begin += f": {described(seen.insides)} are as they should be"
+    return f"{begin}, but it is not proven that it boots: look at the picture of its screen."
 
 
 def _proven(seen: Seen, disks: Sequence[Check]) -> str:
+    begin = f"{seen.name} booted from this copy on {seen.host}"
+    if seen.guest is None and seen.insides is not None:
+        return (
+            f"{begin}; without an agent in it, {described(seen.insides)} were opened from outside."
+        )
     took = f" in {seen.life.seconds:.0f}\u00a0s" if seen.life.seconds is not None else ""
     there = [check for check in disks if check.passed]
-    return (
-        f"{seen.name} booted from this copy on {seen.host}{took} with {count(len(there), 'disk')}."
-    )
+    return f"{begin}{took} with {count(len(there), 'disk')}."

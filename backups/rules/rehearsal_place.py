@@ -7,6 +7,8 @@ _MIB, _GIB = 1 << 20, 1 << 30
 _LEAST_MARGIN, _MARGIN_PART = 256 * _MIB, 16
 # A guest that gets less than a quarter of its memory may fail for that and not for its copy.
 _LEAST_PART, _LEAST_MEMORY = 4, 64 * _MIB
+# libguestfs's appliance, and what the emulator around it takes besides.
+_APPLIANCE, _AROUND = 512 * _MIB, 512 * _MIB
 _LEAST_SCRATCH, _MOST_SCRATCH = 128 * _MIB, 8 * _GIB
 
 
@@ -63,3 +65,12 @@ def share(
         return Share(why_not=f"only {free_bytes // _MIB} MiB are free where images lie")
     vcpus = max(1, min(wanted_vcpus, cpus // 2))
     return Share(memory // _MIB * _MIB, vcpus, scratch)
+
+
+def appliance_memory(available_bytes: int) -> tuple[int, str]:
+    """Bytes for an appliance that looks at disks; or why the host has none to spare."""
+    needed = _APPLIANCE + _AROUND
+    if available_bytes < needed:
+        have = f"it has {available_bytes // _MIB} MiB of memory to spare"
+        return 0, f"{have} and {needed // _MIB} are needed"
+    return _APPLIANCE, ""

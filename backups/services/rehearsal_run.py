@@ -5,8 +5,9 @@ from dataclasses import replace
 from django.utils import timezone
 
 from backups.models import Exclusion, Generation
-from backups.rules.rehearsal import Expected, Life, Outcome, Seen, judge, not_booted
+from backups.rules.rehearsal import Life, Outcome, Seen, judge, not_booted
 from backups.services.generation_files import text_of
+from backups.services.rehearsal_appliance import look_from_outside
 from backups.services.rehearsal_ground import (
     NVRAM,
     Ground,
@@ -28,6 +29,7 @@ from labpanel.adapters.rehearsal_xml import Image
 from labpanel.adapters.store_keeper import Keeper
 from labpanel.jobs.work import Failed, Work
 from labpanel.lib.guest import Guest
+from labpanel.lib.rehearsing import Expected
 from labpanel.lib.shapes import Progress
 
 
@@ -53,6 +55,8 @@ class Run:
         try:
             with disks_at_hand(ground, self.keeper, self.generation) as images:
                 seen, screen = self._boot(ground, images)
+                seen = self._from_outside(ground, images, seen)
+                self._store_answers()
             outcome = judge(seen)
         except Unreadable as problem:
             disks = self._expected({problem.target: problem.sentence})
@@ -80,8 +84,6 @@ class Run:
             watched = watch(self.work, ground, had_agent=had_agent)
             life, guest, live, why_no_live = self._look(ground, watched.life)
             screen = last_screen(ground, watched.screen)
-        # A store that is gone by now gave the guest errors that are not the copy's.
-        self.keeper.manifest(str(self.generation.vm_uuid), self.generation.key)
         seen = Seen(
             name=self.generation.vm_name,
             host=ground.host.name,
@@ -95,12 +97,25 @@ class Run:
         )
         return seen, screen
 
+    def _from_outside(self, ground: Ground, images: list[Image], seen: Seen) -> Seen:
+        """Where the guest could not be asked for all: its disks, opened by an appliance."""
+        if seen.guest is not None and not seen.guest.why_no_trees:
+            return seen
+        self._phase("looking at the disks from outside")
+        kvm = ground.kvm and rehearsal_xml.wants_kvm(self.xml)
+        insides, why_not = look_from_outside(self.work, ground, images, kvm=kvm)
+        return replace(seen, insides=insides, why_no_insides=why_not)
+
+    def _store_answers(self) -> None:
+        """A store that is gone by now gave the guest errors that are not the copy's."""
+        self.keeper.manifest(str(self.generation.vm_uuid), self.generation.key)
+
     def _look(self, ground: Ground, life: Life) -> tuple[Life, Guest | None, Guest | None, str]:
         """The guest and the running VM from inside; of a silent one, whether that is a surprise."""
         if life.seconds is None:
             slower = rehearsal_xml.wants_kvm(self.xml) and not ground.kvm
             awaited = life.had_agent and not slower and answers_live(self.generation)
-            return replace(life, awaited=awaited), None, None, ""
+            return replace(life, awaited=awaited), None, *look_at_live(self.generation)
         self._phase("looking")
         live, why_no_live = look_at_live(self.generation)
         return life, look_inside(self.work, ground, live), live, why_no_live

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 from backups.models import Generation
-from backups.rules.rehearsal import Life
+from backups.rules.rehearsal import Life, signs_in
 from backups.rules.rehearsal_files import MARGIN_SECONDS
 from backups.services.rehearsal_ground import Ground
 from labpanel.adapters import guest_look, pictures
@@ -19,6 +19,8 @@ from labpanel.lib.guest import Guest
 # A guest that had an agent gets long: without KVM a boot takes some ten times as long, and one
 # without its network waits for it. One that had none has only its screen and console to show.
 AGENT_SECONDS, SCREEN_SECONDS = 240, 90
+# Once its console waits for somebody to sign in, an agent that is there answers soon.
+_AFTER_LOGIN = {True: 60, False: 10}
 # An agent may answer before the last file system is mounted.
 _MOUNT_SECONDS = 30
 _PAUSE = 0.5
@@ -41,8 +43,9 @@ def watch(work: Work, ground: Ground, *, had_agent: bool) -> Watched:
     """Wait until the agent answers, or the guest ends, or its time is over."""
     began = time.monotonic()
     allowed = AGENT_SECONDS if had_agent else SCREEN_SECONDS
+    until, up = began + allowed, False
     first, ended, seconds = b"", "", None
-    while seconds is None and not ended and time.monotonic() - began < allowed:
+    while seconds is None and not ended and time.monotonic() < until:
         first = first or _screen(ground)
         keep_within(work, ground)
         ended = _ended(ground)
@@ -51,6 +54,8 @@ def watch(work: Work, ground: Ground, *, had_agent: bool) -> Watched:
         ):
             seconds = time.monotonic() - began
         elif not ended:
+            if not up and signs_in(ground.stage.console()):
+                up, until = True, min(until, time.monotonic() + _AFTER_LOGIN[had_agent])
             time.sleep(_PAUSE)
     last = _screen(ground) or first
     waited = time.monotonic() - began

@@ -51,3 +51,33 @@ class Guest:
     @property
     def points(self) -> frozenset[str]:
         return frozenset(mount.point for mount in self.mounts)
+
+
+@dataclass(frozen=True, slots=True)
+class FileSystem:
+    """Content of a disk seen from outside the guest. `device` is named as the VM names it (`vda1`,
+    `vg0/root`). `point` is where the guest's own fstab mounts it, empty if it does not say;
+    `why_not` why it could not be mounted; `not_counted` why its files were not counted."""
+
+    device: str
+    type: str
+    label: str = ""
+    point: str = ""
+    why_not: str = ""
+    not_counted: str = ""
+
+    @property
+    def name(self) -> str:
+        return self.point or (f"“{self.label}” on {self.device}" if self.label else self.device)
+
+
+@dataclass(frozen=True, slots=True)
+class Insides:
+    """What is on the disks, seen from outside the guest. `lacking` are file systems that the
+    guest's fstab asks for and that are on no disk: mount point to device; `trees` as in Guest, a
+    file system without a mount point by its name."""
+
+    disks: tuple[GuestDisk, ...]
+    systems: tuple[FileSystem, ...]
+    lacking: Mapping[str, str] = field(default_factory=dict)
+    trees: Mapping[str, Tree] = field(default_factory=dict)

@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import pytest
 
-from backups.rules.rehearsal import Expected, Life, Seen, judge, not_booted
+from backups.rules.rehearsal import Life, Seen, judge, not_booted
 from backups.rules.rehearsal_place import Candidate, order, share
 from labpanel.lib.guest import Guest, GuestDisk, Mount, Tree
-from labpanel.lib.rehearsing import Check
+from labpanel.lib.rehearsing import Check, Expected
 
 MIB, GIB = 1 << 20, 1 << 30
 UP = Life(7.4, 7.4, "guest home: booted after 4 s\n", "changed", had_agent=True)

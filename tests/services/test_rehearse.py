@@ -11,13 +11,18 @@ from django.utils import timezone
 
 from backups.models import Generation, Rehearsal, Store
 from backups.selectors.rehearsals import latest_of
-from backups.services import rehearsal_ground, rehearsal_watch, settle_rehearsal
+from backups.services import (
+    rehearsal_appliance,
+    rehearsal_ground,
+    rehearsal_watch,
+    settle_rehearsal,
+)
 from backups.services import rehearse as service
 from backups.services.rehearse import ask_for_rehearsal, rehearse, settle
 from backups.services.settle import close_leftovers
 from hosts.models import VM, Host, VirtualDisk
 from labpanel.adapters.errors import Unreachable
-from labpanel.adapters.fakes.rehearsing import MIB, FakeKeeper, FakeStage, Ground
+from labpanel.adapters.fakes.rehearsing import MIB, FakeAppliance, FakeKeeper, FakeStage, Ground
 from labpanel.adapters.script_session import ScriptRefused
 from labpanel.adapters.stage import Resources
 from labpanel.jobs import ledger, work
@@ -62,6 +67,7 @@ def ground(db: None, monkeypatch: pytest.MonkeyPatch) -> Ground:
     for module in (settle_rehearsal, rehearsal_ground, rehearsal_watch):
         monkeypatch.setattr(module, "opened", made.opened)
     monkeypatch.setattr(rehearsal_ground, "relayed", made.relayed)
+    monkeypatch.setattr(rehearsal_appliance, "Appliance", lambda _: FakeAppliance(made))
     monkeypatch.setattr(rehearsal_watch, "_PAUSE", 0)
     monkeypatch.setattr(rehearsal_watch, "_MOUNT_SECONDS", 0)
     monkeypatch.setattr(rehearsal_watch, "AGENT_SECONDS", 0.2)
@@ -149,6 +155,50 @@ def test_a_silent_guest_is_not_proven(ground: Ground, generation: Generation) ->
     assert "it is not proven that it boots" in job.sentence
     assert generation.rehearsed_at is None
     assert Rehearsal.objects.get().checks[0]["passed"] is None
+
+
+def test_a_guest_without_an_agent_passes_by_its_console_and_its_disks(
+    ground: Ground, generation: Generation
+) -> None:
+    ground.silent_for, ground.console = 10**9, "silent login: "
+    job = done(generation)
+    assert job.state == State.DONE, job.sentence
+    assert "2 disks and 2 file systems were opened from outside" in job.sentence
+    assert generation.rehearsed_at is not None
+    assert ground.asked.index("end_transient") < ground.asked.index("appliance.begin")
+
+
+def test_a_silent_guest_says_what_is_on_its_disks_all_the_same(
+    ground: Ground, generation: Generation
+) -> None:
+    ground.silent_for, ground.console = 10**9, "Linux version 6.1\n"
+    sentence = done(generation).sentence
+    assert "2 disks and 2 file systems are as they should be" in sentence
+    assert "not proven that it boots" in sentence
+    assert generation.rehearsed_at is None
+
+
+def test_a_host_without_libguestfs_says_what_to_install(
+    ground: Ground, generation: Generation
+) -> None:
+    ground.silent_for, ground.console, ground.has_guestfs = 10**9, "silent login: ", False
+    job = done(generation)
+    shown = latest_of(generation)
+    assert shown is not None
+    outside = next(one for one in shown.checks if one["what"] == "A look from outside")
+    assert "apt install python3-guestfs" in outside["seen"]
+    assert (job.state, generation.rehearsed_at) == (State.FAILED, None)
+
+
+def test_files_are_counted_from_outside_where_the_agent_may_not(
+    ground: Ground, generation: Generation
+) -> None:
+    ground.inside["copy trees"] = "nothing that ends as it should"
+    job = done(generation)
+    assert job.state == State.DONE, job.sentence
+    assert job.result is not None
+    counted = [one for one in job.result["checks"] if one["what"] == "Files in /home"]
+    assert [one["passed"] for one in counted] == [True]
 
 
 def test_a_silent_guest_fails_where_the_running_vm_answers(

@@ -6,13 +6,26 @@ import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+from labpanel.adapters.appliance import State
 from labpanel.adapters.errors import Refused
 from labpanel.adapters.machine import Machine
+from labpanel.adapters.script_session import ScriptRefused
 from labpanel.adapters.stage import Resources
+from labpanel.lib.guest import FileSystem, GuestDisk, Insides, Tree
 from labpanel.lib.shapes import Endpoint
 
 MIB, GIB = 1 << 20, 1 << 30
 _RUNNING, _PAUSED = 1, 3  # virDomainState
+
+# Two disks with one file system each, as the appliance sees them.
+WHOLE = Insides(
+    disks=(GuestDisk("vda", 8 * MIB, ""), GuestDisk("vdb", 8 * MIB, "")),
+    systems=(FileSystem("vda1", "ext4", point="/"), FileSystem("vdb", "ext4", point="/home")),
+    trees={
+        "/": Tree(50, 1_700_000_000, 50, 1_700_000_000),
+        "/home": Tree(245, 1_700_000_000, 245, 1_700_000_000),
+    },
+)
 
 
 class Ground:
@@ -34,6 +47,8 @@ class Ground:
         self.state = _RUNNING
         self.console = "booted\n"
         self.inside: dict[str, str] = {}
+        self.has_guestfs = True
+        self.on_disks = State("", WHOLE, "")
         self.during_boot: Callable[[], None] = lambda: None
 
     def say(self, name: str) -> None:
@@ -156,6 +171,27 @@ class FakeStage(contextlib.AbstractContextManager[Any]):
         self._ground.say("stage.clear")
         self._ground.folders.discard(scratch)
         return [scratch]
+
+
+class FakeAppliance(contextlib.AbstractContextManager[Any]):
+    """Appliance."""
+
+    def __init__(self, ground: Ground) -> None:
+        self._ground = ground
+
+    def __exit__(self, *_: object) -> None:
+        """It goes with its session."""
+
+    def begin(self, sources: Sequence[Any], **asked: Any) -> None:
+        self._ground.say("appliance.begin")
+        if not self._ground.has_guestfs:
+            raise ScriptRefused("no-guestfs", "python3-guestfs is not installed there")
+
+    def state(self) -> State:
+        return self._ground.on_disks
+
+    def stop(self) -> None:
+        self._ground.say("appliance.stop")
 
 
 class FakeKeeper(contextlib.AbstractContextManager[Any]):

@@ -92,7 +92,14 @@ def keep(name: str, content: str) -> str:
 
 def used() -> int:
     """Bytes that the scratch folder takes on disk (stat(2) counts blocks of 512)."""
-    return sum(file.stat().st_blocks * 512 for file in Path(_state["scratch"]).iterdir())
+    taken = 0
+    for place, _, names in os.walk(_state["scratch"]):
+        for name in names:
+            try:
+                taken += Path(place, name).lstat().st_blocks * 512
+            except FileNotFoundError:
+                continue  # the appliance's own come and go
+    return taken
 
 
 def console() -> str:
