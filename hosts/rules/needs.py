@@ -23,6 +23,8 @@ class Tools(Protocol):
     @property
     def nbd(self) -> bool: ...
     @property
+    def guestfs(self) -> bool: ...
+    @property
     def user(self) -> str: ...
 
 
@@ -40,6 +42,12 @@ def missing(tools: Tools) -> list[dict[str, str]]:
         (tools.virsh, "virsh", "it guards a VM while it is backed up", "libvirt-clients"),
         (tools.nbd, "Python's nbd module", "backups read disks through it", "python3-libnbd"),
         (tools.smartctl, "smartctl", "it reads the drives' health", "smartmontools"),
+        (
+            tools.guestfs,
+            "libguestfs",
+            "rehearsals look into copies of VMs without a guest agent with it",
+            "python3-guestfs",
+        ),
     )
     sudo = "" if tools.user == "root" else "sudo "
     lacks = [

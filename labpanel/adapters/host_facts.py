@@ -63,6 +63,7 @@ class Tools:
     virsh: bool
     smartctl: bool
     nbd: bool
+    guestfs: bool
     user: str
 
 
@@ -152,5 +153,6 @@ def _tools(said: dict[str, Any]) -> Tools:
         virsh=bool(said["virsh"]),
         smartctl=bool(said["smartctl"]),
         nbd=said["nbd"],
+        guestfs=said["guestfs"],
         user=said["user"],
     )

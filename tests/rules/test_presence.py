@@ -83,7 +83,7 @@ def test_the_deepest_mount_holds_a_path(path: str, expected: int | None) -> None
 
 def test_a_libvirt_that_may_not_be_opened_comes_first() -> None:
     there = (True, True, False)
-    tools = Tools("libvirtd", "/run/libvirt/libvirt-sock", False, *there, False, True, "olga")
+    tools = Tools("libvirtd", "/run/libvirt/libvirt-sock", False, *there, False, True, True, "olga")
     found = missing(tools)
     assert [lack["what"] for lack in found] == ["access to libvirt", "virsh", "smartctl"]
     assert found[0]["command"] == "sudo usermod -aG libvirt olga"

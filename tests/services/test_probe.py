@@ -63,7 +63,9 @@ def test_a_look_that_fails_keeps_the_last_state_until_it_works_again(
 
 
 def test_what_is_missing_comes_with_its_command(ground: Ground) -> None:
-    lacking = made.tools(libvirt_daemon="", libvirt_socket="", smartctl="", nbd=False, user="olga")
+    lacking = made.tools(
+        libvirt_daemon="", libvirt_socket="", smartctl="", nbd=False, guestfs=False, user="olga"
+    )
     ground.machine.said = made.said(tools=lacking)
     ground.libvirt.fails["inventory"] = Unreachable("libvirt cannot be opened: No such file")
     host = ground.look(ground.alpha)
@@ -71,6 +73,7 @@ def test_what_is_missing_comes_with_its_command(ground: Ground) -> None:
         "sudo apt install libvirt-daemon-system",
         "sudo apt install python3-libnbd",
         "sudo apt install smartmontools",
+        "sudo apt install python3-guestfs",
     ]
     assert host.libvirt_error == (
         "alpha has no libvirt. Install it there: sudo apt install libvirt-daemon-system."

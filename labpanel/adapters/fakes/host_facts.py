@@ -67,6 +67,7 @@ def tools(**changes: Any) -> dict[str, Any]:
         "virsh": "/usr/bin/virsh",
         "smartctl": "/usr/sbin/smartctl",
         "nbd": True,
+        "guestfs": True,
         "user": "root",
     }
     return made | changes

@@ -275,7 +275,8 @@ def tools() -> dict[str, Any]:
     found["libvirt_daemon"] = daemons[0] if daemons else ""
     found["libvirt_socket"] = sockets[0] if sockets else ""
     found["libvirt_allowed"] = bool(sockets) and os.access(sockets[0], os.R_OK | os.W_OK)
-    found["nbd"] = importlib.util.find_spec("nbd") is not None
+    for module in ("nbd", "guestfs"):
+        found[module] = importlib.util.find_spec(module) is not None
     found["user"] = pwd.getpwuid(os.geteuid()).pw_name
     return found
 
