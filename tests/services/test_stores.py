@@ -10,11 +10,12 @@ from django.contrib.auth.models import User
 from django.test import Client
 from django.utils import timezone
 
-from backups.models import Generation, GenerationDisk, Store
+from backups.models import Generation, GenerationDisk, Policy, Store
 from backups.selectors.stores import store_for, store_list
 from backups.services import add_store as adding
 from backups.services import look_at_stores as looking
 from backups.services.ask_restore import Wish, ask_for_restore
+from backups.services.remove_store import remove_store
 from backups.services.verify import ask_for_verify
 from hosts.models import VM, FileSystem, Host, VirtualDisk
 from labpanel.adapters.errors import AdapterError, Unreachable
@@ -342,3 +343,23 @@ def test_how_full_a_store_is_is_noted_once_a_day(store: Store, keeping: Keeping)
 
 def sum_of_files(found: dict[str, Any]) -> int:
     return sum(disk["file_bytes"] for disk in found["disks"])
+
+
+def test_a_store_is_forgotten_only_when_nothing_needs_it(
+    generation: Generation, keeping: Keeping
+) -> None:
+    store = generation.store
+    Generation.objects.update(protected_because="the last one with photos")
+    with pytest.raises(Refusal, match="is protected: the last one with photos"):
+        remove_store(store)
+    Generation.objects.update(protected_because="")
+    policy = Policy.objects.create(name="nightly", cron="0 2 * * *", places=[store.name])
+    Store.objects.update(name="nas")
+    policy.places = ["nas"]
+    policy.save()
+    store.refresh_from_db()
+    with pytest.raises(Refusal, match="The policy nightly names nas"):
+        remove_store(store)
+    policy.delete()
+    assert "forgets nas, 1 copy in it" in remove_store(store)
+    assert not Generation.objects.exists()

@@ -7,12 +7,13 @@ from django.utils import timezone
 from backups.selectors.store_page import store_page
 from backups.selectors.stores import StoreRow, find_store, store_list, store_row
 from backups.services.add_store import add_store
+from backups.services.remove_store import remove_store
 from hosts.selectors.naming import find_host
 from labpanel.cli.output import complain, gap, print_json, print_table, say
 from labpanel.lib.durations import ago
 from labpanel.lib.units import listed, size, size_of
 
-HELP = "add, list and show the directories that keep backups"
+HELP = "add, list, show and remove the directories that keep backups"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -28,12 +29,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     listing = actions.add_parser("list", help="all stores")
     show = actions.add_parser("show", help="one store: room, growth, speed, what it keeps")
     show.add_argument("name")
+    remove = actions.add_parser("remove", help="forget a store; its files stay")
+    remove.add_argument("name")
     for one in (add, listing, show):
         one.add_argument("--json", action="store_true")
 
 
 def run(options: argparse.Namespace) -> int:
-    return {"add": _add, "list": _list, "show": _show}[options.action](options)
+    actions = {"add": _add, "list": _list, "show": _show, "remove": _remove}
+    return actions[options.action](options)
+
+
+def _remove(options: argparse.Namespace) -> int:
+    say(remove_store(find_store(options.name)))
+    return 0
 
 
 def _add(options: argparse.Namespace) -> int:
