@@ -91,6 +91,7 @@ class Save:
         self.digests = Digests(digests.connect, number_of_blocks(self.size), fresh=mode == FULL)
         self.tally = Tally(bytes_in(self.candidates, self.size))
         self.longer = 0
+        self.wrote = False
         self.changed: list[int] = []
         self.unreadable: list[tuple[int, int]] = []
         self.tries = 0
@@ -152,6 +153,8 @@ def settle_zeros(save: Save) -> None:
 
 def write_out(save: Save) -> None:
     """What the server holds back goes to the store's machine; an error of that shows only here."""
+    if not save.wrote:
+        return
     target = save.connect_target()
     try:
         target.flush()
@@ -162,6 +165,7 @@ def write_out(save: Save) -> None:
 
 def write_zeros(save: Save, target: Any, first: int, after: int) -> None:
     end = after * BLOCK if after * BLOCK <= save.size else save.size + save.longer
+    save.wrote = True
     try:
         target.zero(end - first * BLOCK, first * BLOCK, nbd.CMD_FLAG_NO_HOLE)
     except nbd.Error as error:
@@ -218,10 +222,12 @@ class Desk:
         save.tally.add(len(data), read=read, written=written)
 
     def _write(self, block: int, data: memoryview) -> None:
+        save = self._save
         self._cap.take(len(data))
         if len(data) < BLOCK:
-            data = memoryview(bytes(data) + bytes(self._save.longer))
+            data = memoryview(bytes(data) + bytes(save.longer))
         target = self._target("packed" if compresses(data) else "plain")
+        save.wrote = True
         try:
             target.pwrite(data, block * BLOCK)
         except nbd.Error as error:
