@@ -15,6 +15,7 @@ from pathlib import Path
 
 _V1, _V2 = Path("/sys/fs/cgroup/cpuacct"), Path("/sys/fs/cgroup")
 SAMPLE_SECONDS = 0.1
+ENDING_SECONDS = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,8 +104,17 @@ def group() -> Iterator[Group]:
     try:
         yield Group(folder)
     finally:
+        _dissolve(folder, top)
+
+
+def _dissolve(folder: Path, top: Path) -> None:
+    """A process that is just ending can neither be moved nor left behind: wait for it a little."""
+    until = time.monotonic() + ENDING_SECONDS
+    while folder.is_dir() and time.monotonic() < until:
         for pid in (folder / "cgroup.procs").read_text("ascii").split():
             with contextlib.suppress(OSError):
                 (top / "cgroup.procs").write_text(pid, "ascii")
         with contextlib.suppress(OSError):
             folder.rmdir()
+            return
+        time.sleep(SAMPLE_SECONDS)
