@@ -63,6 +63,8 @@ def _system_check(system: FileSystem) -> Check:
         return Check(what, None, seen)
     if system.type == "unknown":
         return Check(what, None, "No file system is on it; what it holds was not looked into.")
+    if system.hidden:
+        return Check(f"File system {system.name}", None, f"It was not opened: {system.hidden}.")
     seen = f"It mounts in the appliance: {system.type} on {system.device}."
     return Check(f"File system {system.name}", True, seen)
 
@@ -89,14 +91,18 @@ def as_guest(insides: Insides) -> Guest:
 def mounted(insides: Insides) -> list[FileSystem]:
     """The file systems that mount."""
     return [
-        system for system in insides.systems if not system.why_not and system.type not in _NO_FILES
+        system
+        for system in insides.systems
+        if not (system.why_not or system.hidden) and system.type not in _NO_FILES
     ]
 
 
 def all_shown(insides: Insides) -> bool:
-    """Whether nothing on the disks stayed hidden that may hold files of the guest."""
-    hidden = any(system.type in ENCRYPTED for system in insides.systems)
-    return bool(mounted(insides)) and not hidden and not insides.lacking
+    """Whether nothing stayed hidden that may hold files of the guest: its root was seen (a pool
+    that the appliance cannot assemble is in no list), and all that its fstab asks for."""
+    hidden = any(system.hidden or system.type in ENCRYPTED for system in insides.systems)
+    rooted = any(system.point == "/" for system in mounted(insides))
+    return rooted and not hidden and not insides.lacking
 
 
 def described(insides: Insides) -> str:

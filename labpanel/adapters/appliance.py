@@ -88,6 +88,7 @@ def parse(said: dict[str, Any]) -> Insides:
                 label=one["label"],
                 point=one["point"],
                 why_not=one["why_not"],
+                hidden=one["hidden"],
                 not_counted=one.get("not_counted", ""),
             )
         )

@@ -57,13 +57,15 @@ class Guest:
 class FileSystem:
     """Content of a disk seen from outside the guest. `device` is named as the VM names it (`vda1`,
     `vg0/root`). `point` is where the guest's own fstab mounts it, empty if it does not say;
-    `why_not` why it could not be mounted; `not_counted` why its files were not counted."""
+    `why_not` says what is wrong with it, `hidden` why the appliance cannot read its kind, and
+    `not_counted` why its files were not counted."""
 
     device: str
     type: str
     label: str = ""
     point: str = ""
     why_not: str = ""
+    hidden: str = ""
     not_counted: str = ""
 
     @property

@@ -18,6 +18,7 @@ class Guest:
         self.broken: set[str] = set()
         self.spare: dict[str, int] = {}
         self.mounted = ""
+        self.why = "mount: wrong fs type, bad option, bad superblock"
 
     def list_devices(self) -> list[str]:
         return ["/dev/sda", "/dev/sdb"]
@@ -36,7 +37,7 @@ class Guest:
 
     def mount_ro(self, device: str, point: str) -> None:
         if device in self.broken:
-            raise RuntimeError("mount: wrong fs type, bad option, bad superblock")
+            raise RuntimeError(self.why)
         self.mounted = device
 
     def umount_all(self) -> None:
@@ -127,3 +128,10 @@ def test_what_does_not_mount_says_why() -> None:
 def test_a_table_in_any_shape_is_read() -> None:
     lines = table(b"# x\n\n/dev/vda1\nLABEL=\xff /a\\040b ext4\n//srv/x /y cifs\nnone /p proc\n")
     assert [(line["point"], line["must"]) for line in lines] == [("/a b", "yes")]
+
+
+def test_a_kind_that_the_appliance_does_not_know_is_not_called_broken() -> None:
+    guest = Guest("", {"/dev/sda1": "ext4", "/dev/sdb": "bcachefs"}, {})
+    guest.broken, guest.why = {"/dev/sdb"}, "mount: unknown filesystem type 'bcachefs'"
+    strange = looked(guest).systems[1]
+    assert (strange.why_not, strange.hidden) == ("", "the appliance’s kernel knows no bcachefs")

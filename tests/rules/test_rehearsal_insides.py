@@ -77,6 +77,14 @@ def test_content_without_files_is_said(
     assert judge(replace(SEEN, insides=insides)).passed is whole
 
 
+def test_what_the_appliance_cannot_read_proves_nothing() -> None:
+    foreign = with_home(replace(HOME, type="bcachefs", hidden="its kernel knows no bcachefs"))
+    assert found(foreign, "File system /home").passed is None
+    assert judge(replace(SEEN, insides=foreign)).passed is None
+    rootless = replace(WHOLE, systems=(HOME,))  # a pool of ZFS is in no list of file systems
+    assert judge(replace(SEEN, insides=rootless)).passed is None
+
+
 def test_disks_without_any_file_system_prove_nothing() -> None:
     bare = replace(WHOLE, systems=(), trees={})
     assert judge(replace(SEEN, insides=bare)).passed is None

@@ -20,6 +20,7 @@ from labpanel.adapters.scripts.wire import Problem, die_with_parent, folder, on_
 
 # With the emulator's own needs and its cache of translated code (1 GiB at most).
 _MEMORY_BESIDES = 3 << 30
+_END_SECONDS = 10
 _KERNELS = ("boot/vmlinu*", "lib/modules/*/vmlinuz")
 # Opening sockets and files of QEMU's user is all that root is needed for.
 _POWERS = "-all,+dac_override,+fowner,+chown"
@@ -54,7 +55,7 @@ def begin(program: str, asked: dict[str, Any], scratch: str) -> None:
         preexec_fn=lambda: _limit(asked["memory_mib"] << 20),
     )
     _state.update(process=process, phase="", result=None, error="")
-    on_leaving(process.kill)
+    on_leaving(stop)
     assert process.stdin is not None
     process.stdin.write(json.dumps(asked).encode() + b"\n")
     process.stdin.close()
@@ -91,7 +92,7 @@ def stop() -> None:
     process = _state["process"]
     if process is not None and process.poll() is None:
         process.kill()
-        process.wait()
+        process.wait(timeout=_END_SECONDS)
 
 
 VERBS: dict[str, Callable[..., Any]] = {"begin": begin, "state": state, "stop": stop}

@@ -87,6 +87,7 @@ class Look:
             "point": "",
             "root": False,
             "why_not": "",
+            "hidden": "",
             "trees": {},
         }
         if kind == "unknown":
@@ -101,7 +102,10 @@ class Look:
         try:
             self.guest.mount_ro(mountable, "/")
         except RuntimeError as error:
-            return str(error).strip().splitlines()[-1][:300]
+            if "unknown filesystem type" in str(error):
+                found["hidden"] = f"the appliance’s kernel knows no {found['type']}"
+                return ""
+            return last_line(error)
         try:
             if self.guest.is_file("/etc/fstab", followsymlinks=False):
                 found["root"] = True
@@ -110,7 +114,7 @@ class Look:
             elif self.guest.is_dir("/etc") and self.guest.is_dir("/bin", followsymlinks=True):
                 found["root"] = True
         except RuntimeError as error:
-            return f"It cannot be read: {str(error).strip()[:300]}"
+            return f"It cannot be read: {last_line(error)}"
         finally:
             self.guest.umount_all()
         return ""
@@ -195,7 +199,7 @@ class Look:
 
     def _count(self) -> None:
         for system in self.systems:
-            if system["why_not"] or system["type"] in NO_FILES:
+            if system["why_not"] or system["hidden"] or system["type"] in NO_FILES:
                 continue
             say(phase=f"counting files on {system['device']}")
             point = system["point"]
@@ -214,7 +218,7 @@ class Look:
                     if counted is not None:
                         system["trees"][name] = counted
             except RuntimeError as error:
-                system["not_counted"] = str(error).strip().splitlines()[-1][:300]
+                system["not_counted"] = last_line(error)
             finally:
                 self.guest.umount_all()
 
@@ -257,6 +261,11 @@ def quoted(word: str) -> str:
     return "'" + word.replace("'", "'\\''") + "'"
 
 
+def last_line(error: RuntimeError) -> str:
+    """What a tool in the appliance said last: that is the reason."""
+    return (str(error).strip().splitlines() or ["it did not say why"])[-1][:300]
+
+
 def say(**message: Any) -> None:
     print(json.dumps(message), flush=True)
 
@@ -271,7 +280,7 @@ def main() -> None:
         look.launch()
         say(result=look.result())
     except RuntimeError as error:
-        say(error=str(error).strip().splitlines()[0][:500])
+        say(error=(str(error).splitlines() or ["libguestfs did not say why"])[0][:500])
 
 
 if __name__ == "__main__":
