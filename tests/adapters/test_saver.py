@@ -231,6 +231,7 @@ def test_a_source_that_dies_fails_the_run(kept: Kept) -> None:
     assert refused.value.code == "nbd"
 
 
+@pytest.mark.parametrize("kept", [False], indirect=True)
 def test_a_cap_holds_back_what_is_written(kept: Kept) -> None:
     for block in range(BLOCKS):
         kept.write(block, os.urandom(BLOCK))
