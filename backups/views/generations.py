@@ -53,7 +53,7 @@ def after_boot(said: Proof, latest: Shown | None) -> Proof:
     """The same, unless its last boot went wrong: what reads back well may still not come up."""
     if latest is None or latest.level != "bad" or said.level == "bad":
         return said
-    return Proof("bad", "This copy did not come up when it was booted.", latest.sentence)
+    return Proof("bad", "This copy failed its rehearsal.", latest.sentence)
 
 
 def proof(found: Generation) -> Proof:

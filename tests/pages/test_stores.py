@@ -135,7 +135,7 @@ def test_a_copy_that_did_not_come_up_says_so_first(signed_in: Client, lab: Lab) 
         lab.generation, lab.beta, passed=False, sentence="vdb is missing.", checks=wrong
     )
     page = text_of(signed_in, f"/generations/{lab.generation.key}/")
-    assert "This copy did not come up when it was booted." in page
+    assert "This copy failed its rehearsal." in page
     assert "it is whole" not in page
     coverage = text_of(signed_in, "/coverage/")
     assert "and that failed: vdb is missing." in coverage
