@@ -24,7 +24,9 @@ _END_SECONDS = 10
 _KERNELS = ("boot/vmlinu*", "lib/modules/*/vmlinuz")
 # Opening sockets and files of QEMU's user is all that root is needed for.
 _POWERS = "-all,+dac_override,+fowner,+chown"
-_NAMESPACES = ["unshare", "--net", "--ipc", "--pid", "--fork", "--kill-child", "--"]
+_NAMESPACES = ["unshare", "--mount", "--net", "--ipc", "--pid", "--fork", "--kill-child", "--"]
+# As root libguestfs makes its sockets in /tmp, wherever it is told to, and leaves them if killed.
+_OWN_TMP = ["sh", "-c", 'mount --bind "$0" /tmp && exec "$@"']
 _LIMITS = ["setpriv", "--no-new-privs", f"--bounding-set={_POWERS}", "--inh-caps=-all", "--"]
 _state: dict[str, Any] = {"process": None, "phase": "", "result": None, "error": ""}
 
@@ -47,7 +49,7 @@ def begin(program: str, asked: dict[str, Any], scratch: str) -> None:
         "LIBGUESTFS_CACHEDIR": "/var/tmp",  # noqa: S108 - as libguestfs has it; built once a host
     }
     process = subprocess.Popen(
-        [*_wrapped(), sys.executable, "-I", "-B", "-c", program],
+        [*_wrapped(runtime), sys.executable, "-I", "-B", "-c", program],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
@@ -62,8 +64,8 @@ def begin(program: str, asked: dict[str, Any], scratch: str) -> None:
     threading.Thread(target=_read, args=(process,), daemon=True).start()
 
 
-def _wrapped() -> list[str]:
-    return [*_NAMESPACES, *_LIMITS] if os.geteuid() == 0 else []
+def _wrapped(runtime: str) -> list[str]:
+    return [*_NAMESPACES, *_OWN_TMP, runtime, *_LIMITS] if os.geteuid() == 0 else []
 
 
 def _limit(memory: int) -> None:
