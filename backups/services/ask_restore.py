@@ -4,8 +4,9 @@ import secrets
 import uuid as uuids
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import PurePosixPath
 
-from backups.models import Generation, InstantRun
+from backups.models import Generation, InstantRun, Store
 from backups.rules.mixing import Held, Mix, changed_targets, mixed
 from backups.rules.naming import free_name, wrong_name
 from hosts.models import VM, Host
@@ -80,8 +81,7 @@ def _ask_copy(generation: Generation, host: Host, wish: Wish, mix: Mix, asked_by
     same = living.filter(uuid=generation.vm_uuid).exists()
     is_copy = same or wish.name not in {"", generation.vm_name}
     name = _name(generation, host, wish, is_copy=is_copy)
-    if wish.path and not wish.path.startswith("/"):
-        raise Refusal(f"{wish.path} is not an absolute path.")
+    _must_be_for_images(wish.path, host)
     vm_uuid = str(uuids.uuid4()) if is_copy else str(generation.vm_uuid)
     how = " at once" if wish.instant else ""
     return ledger.open_job(
@@ -99,6 +99,21 @@ def _ask_copy(generation: Generation, host: Host, wish: Wish, mix: Mix, asked_by
             "bytes_per_second": wish.bytes_per_second,
         },
     )
+
+
+def _must_be_for_images(folder: str, host: Host) -> None:
+    """An asked-for folder; empty is the panel's choice."""
+    asked = PurePosixPath(folder)
+    if folder and not asked.is_absolute():
+        raise Refusal(f"{folder} is not an absolute path.")
+    if ".." in asked.parts:
+        raise Refusal(f"{folder} goes up with “..”; name the folder itself.")
+    for store in Store.objects.filter(host=host):
+        if asked.is_relative_to(store.path):
+            raise Refusal(
+                f"{folder} lies in the store {store.name}, which holds copies only; choose "
+                "another folder."
+            )
 
 
 def _name(generation: Generation, host: Host, wish: Wish, *, is_copy: bool) -> str:

@@ -26,6 +26,7 @@ from labpanel.adapters.script_session import ScriptRefused
 from labpanel.jobs import ledger, work
 from labpanel.jobs.models import Job
 from labpanel.jobs.states import State
+from labpanel.lib.refusal import Refusal
 
 VM_UUID = "11111111-2222-4333-8444-555555555555"
 KEY = "20261122T231500Z-abc123"
@@ -106,6 +107,22 @@ def test_a_taken_path_gets_another_name(scene: Scene, generation: Generation) ->
     assert job.result is not None
     assert job.result["disks"][0]["path"] == "/srv/images/copy-2-vda.qcow2"
     assert PLACED in scene.files
+
+
+@pytest.mark.parametrize(
+    ("path", "said"),
+    [
+        ("images", "images is not an absolute path."),
+        ("/srv/images/../../etc", "goes up with “..”"),
+        ("/srv/store/deeper", "/srv/store/deeper lies in the store far, which holds copies only"),
+        ("/srv/store/", "lies in the store far"),
+    ],
+)
+def test_a_folder_that_is_none_for_images_is_refused(
+    scene: Scene, generation: Generation, path: str, said: str
+) -> None:
+    with pytest.raises(Refusal, match=said):
+        asked(generation, path=path)
 
 
 STEPS = (
