@@ -21,7 +21,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import NoReverseMatch, URLPattern, URLResolver, get_resolver, reverse
 
-from backups.models import Generation
+from backups.models import Generation, Policy, Rehearsal
 from hosts.models import TIERS, VM, Host
 from labpanel.bench import history, made_up_lab
 from labpanel.cli.output import print_table, say
@@ -116,14 +116,22 @@ def addresses() -> list[str]:
         "name": host.name,
         "store": made_up_lab.STORE,
         "key": Generation.objects.filter(vm=vm).first(),
-        "pk": Job.objects.latest("pk").pk,
+    }
+    # a number alone does not say whose it is: the name of the address does, before its first dash
+    numbers: dict[str, int] = {
+        "job": Job.objects.latest("pk").pk,
+        "policy": Policy.objects.latest("pk").pk,
+        "rehearsal": Rehearsal.objects.latest("pk").pk,
     }
     found: dict[str, None] = {}
     for pattern in _patterns(get_resolver()):
         wanted = list(pattern.pattern.converters)
-        if pattern.name and pattern.name not in LEFT_OUT and set(wanted) <= set(known):
+        if not pattern.name or pattern.name in LEFT_OUT:
+            continue
+        its = {**known, "pk": numbers.get(pattern.name.partition("-")[0])}
+        if set(wanted) <= set(its):
             try:
-                found[reverse(pattern.name, kwargs={name: known[name] for name in wanted})] = None
+                found[reverse(pattern.name, kwargs={name: its[name] for name in wanted})] = None
             except NoReverseMatch:
                 continue  # its name stands in another part of the address: never reached by a link
     series = [address for address in found if address.endswith("series.json")]
