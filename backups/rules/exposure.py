@@ -100,6 +100,20 @@ class Loss:
 
     @property
     def words(self) -> str:
+        return f"{self._lost}{self._unsure}"
+
+    @property
+    def _unsure(self) -> str:
+        """What the rest hangs on: stores that cannot be looked at now."""
+        copies = [disk.copy for disk in self.disks if disk.copy]
+        silent = sorted({copy.store for copy in copies if copy.silent})
+        if not silent:
+            return ""
+        verb = "has its" if len(silent) == 1 else "have their"
+        return f", if {listed(silent)} still {verb} copies: nobody can look there now"
+
+    @property
+    def _lost(self) -> str:
         gone = [disk for disk in self.disks if disk.everything]
         rest = [disk for disk in self.disks if not disk.everything]
         if not gone:

@@ -1,5 +1,6 @@
 """What would be lost, and how long getting it back takes: never a number that nobody measured."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -57,6 +58,15 @@ def test_what_would_be_lost(disks: list[Standing], level: str, words: str) -> No
     loss = loss_of("home", disks, {}, NOW)
     assert loss is not None
     assert (loss.level, plain(loss.words)) == (level, words)
+
+
+def test_a_copy_that_nobody_can_look_at_now_is_no_promise() -> None:
+    silent = replace(copy(), silent="beta does not answer.")
+    loss = loss_of("home", [disk("vda", silent, "unknown"), disk("vdb", copy(2, "near"))], {}, NOW)
+    assert loss is not None
+    assert loss.level == "watch"
+    said = "the last 3 h of changes, if far still has its copies: nobody can look there now"
+    assert plain(loss.words) == said
 
 
 def test_a_vm_left_out_on_purpose_loses_nothing_that_counts() -> None:
