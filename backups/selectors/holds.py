@@ -20,7 +20,7 @@ def hold_list() -> QuerySet[Hold]:
 
 def why(hold: Hold) -> str:
     """As in "kept: …"."""
-    return f"{hold.vm.name} is held since {hold.since:%Y-%m-%d %H:%M} UTC because {hold.reason}"
+    return f"{hold.vm.name} is held since {hold.since:%Y-%m-%d %H:%M} UTC: {hold.reason}"
 
 
 def as_json(hold: Hold) -> dict[str, Any]:

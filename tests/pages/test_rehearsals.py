@@ -53,6 +53,16 @@ def test_a_copy_that_was_never_booted_says_so(signed_in: Client, lab: Lab) -> No
     assert ">the panel chooses</option>" in text
 
 
+def test_what_a_copy_still_lacks_is_the_first_thing_offered(signed_in: Client, lab: Lab) -> None:
+    proof = page(signed_in, lab).split('class="say')[1].split("</section>")[0]
+    assert '<button class="primary" type="submit">Boot this copy</button>' in proof
+    lab.generation.verified_at = None
+    lab.generation.save()
+    proof = page(signed_in, lab).split('class="say')[1].split("</section>")[0]
+    assert "Boot this copy" not in proof
+    assert '<button class="primary" type="submit">Read this copy back' in proof
+
+
 def test_the_page_shows_what_was_seen(signed_in: Client, lab: Lab, failed: Rehearsal) -> None:
     part = page(signed_in, lab).split('id="rehearsal"')[1].split("</section>")[0]
     assert 'class="mark bad">failed' in part

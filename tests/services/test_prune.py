@@ -150,7 +150,7 @@ def test_a_held_vm_keeps_everything(kept: Made, vm: VM, store: Store, policy: Po
     reasons = {each.verdict.reason for each in plan(vm, store).fates}
     (reason,) = reasons
     assert reason.startswith("home is held since ")
-    assert reason.endswith(" because its drive has pending sectors")
+    assert reason.endswith(" UTC: its drive has pending sectors")
     done(vm, store)
     assert len(kept.listed()) == 4
     release(vm, "olga")
