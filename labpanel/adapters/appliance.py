@@ -6,11 +6,9 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from labpanel.adapters.image_host import SHORT
-from labpanel.adapters.machine import Machine
-from labpanel.adapters.script_session import SCRIPTS, Session
+from labpanel.adapters.script_session import SCRIPTS, Front
 from labpanel.lib.guest import FileSystem, GuestDisk, Insides, Tree
 
-_MODULES = ("wire", "appliance")
 MOST_FILES = 300_000
 _COUNT_SECONDS = 60  # for each file system
 
@@ -33,19 +31,11 @@ class State:
     error: str
 
 
-class Appliance:
+class Appliance(Front):
     """One appliance on one machine; it is gone when this is closed, or its connection is cut.
     Raises ScriptRefused where libguestfs is missing (`no-guestfs`, `no-kernel`)."""
 
-    def __init__(self, machine: Machine) -> None:
-        self._session = Session(machine, _MODULES)
-
-    def __enter__(self) -> "Appliance":
-        self._session.__enter__()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._session.close()
+    modules = ("wire", "appliance")
 
     def begin(
         self,
