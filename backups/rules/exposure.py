@@ -78,7 +78,8 @@ class Back:
 
     @property
     def words(self) -> str:
-        return NOT_MEASURED if self.seconds is None else f"about {span(self.seconds)}"
+        # nothing comes back in no time, however small it is
+        return NOT_MEASURED if self.seconds is None else f"about {span(max(1.0, self.seconds))}"
 
     @property
     def why(self) -> str:

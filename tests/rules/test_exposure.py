@@ -84,6 +84,14 @@ def test_getting_back_takes_what_was_measured() -> None:
     )
 
 
+def test_nothing_comes_back_in_no_time() -> None:
+    speeds = {"far": Speed("far", 100 * GIB, BACKUP, 1)}
+    loss = loss_of("home", [disk("vda", copy())], speeds, NOW)
+    assert loss is not None
+    assert loss.back is not None
+    assert plain(loss.back.words) == "about 1 s"
+
+
 def test_one_store_that_was_never_measured_leaves_the_time_open() -> None:
     loss = loss_of("home", [disk("vda", copy()), disk("vdb", copy(store="new"))], FAST, NOW)
     assert loss is not None
