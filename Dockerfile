@@ -42,9 +42,12 @@ ENV PATH=/opt/venv/bin:/usr/local/bin:/usr/bin:/bin \
     LABPANEL_HOME=/var/lib/labpanel \
     DJANGO_SETTINGS_MODULE=labpanel.settings \
     MALLOC_ARENA_MAX=2 \
-    PYTHONUNBUFFERED=1
+    PYTHONUNBUFFERED=1 \
+    LABPANEL_IN_CONTAINER=1
 USER labpanel
 VOLUME /var/lib/labpanel
 EXPOSE 8000
 STOPSIGNAL SIGTERM
-CMD ["sh", "-c", "python manage.py migrate --noinput -v 0 && python manage.py collectstatic --noinput -v 0 && exec uvicorn labpanel.asgi:application --host 0.0.0.0 --port 8000 --timeout-graceful-shutdown 3 --lifespan off --no-access-log --no-server-header"]
+# What the panel writes is for its own user alone.
+ENTRYPOINT ["sh", "-c", "umask 077 && exec \"$@\"", "panel"]
+CMD ["sh", "-c", "python -m labpanel.supervise.private && python manage.py prepare && python manage.py collectstatic --noinput -v 0 && exec python -m labpanel.door --host 0.0.0.0 --port 8000"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 
 from lab.commands import LabError, run
@@ -12,6 +13,9 @@ from lab.locks import exclusive
 NETNS = Path("/run/netns")
 NETNS_MARK = ".made-run-netns"
 """File in ROOT saying that /run/netns became a mount for a lab, so labs remove it."""
+
+CHECKOUT = Path(__file__).resolve().parent.parent
+"""The copy of labpanel that this is: a lab belongs to the one that brought it up."""
 
 NUMBERS = range(1, 255)
 CLAIM = "lab.json"
@@ -23,7 +27,17 @@ def read(name: str) -> Layout | None:
         raw = json.loads((ROOT / name / CLAIM).read_text())
     except FileNotFoundError:
         return None
-    return Layout(name=str(raw["name"]), number=int(raw["number"]))
+    return Layout(str(raw["name"]), int(raw["number"]), str(raw.get("checkout", "")))
+
+
+def must_be_ours(layout: Layout) -> None:
+    """LabError for a lab that another checkout brought up and may still want."""
+    owner = layout.checkout
+    if owner and Path(owner) != CHECKOUT and Path(owner, "lab").is_dir():
+        raise LabError(
+            f"The practice lab {layout.name!r} belongs to the checkout {owner}. Use it from there, "
+            f"or set LABPANEL_LAB to another name for a lab of this checkout."
+        )
 
 
 def _claimed() -> set[int]:
@@ -44,7 +58,7 @@ def _write(layout: Layout) -> None:
     """Write the claim in one step: there is a whole claim or none."""
     layout.state_dir.mkdir(parents=True, exist_ok=True)
     partial = layout.state_dir / f"{CLAIM}.partial"
-    partial.write_text(json.dumps({"name": layout.name, "number": layout.number}) + "\n")
+    partial.write_text(json.dumps(asdict(layout)) + "\n")
     partial.replace(layout.state_dir / CLAIM)
 
 
@@ -53,12 +67,13 @@ def claim(name: str) -> Layout:
     with exclusive("claims", timeout=30):
         layout = read(name)
         if layout:
+            must_be_ours(layout)
             return layout
         taken = _claimed() | _seen_on_the_machine()
         free = next((number for number in NUMBERS if number not in taken), None)
         if free is None:
             raise LabError("All 254 lab subnets of this machine are taken: take a lab down.")
-        layout = Layout(name, free)
+        layout = Layout(name, free, str(CHECKOUT))
         _write(layout)
         mark_netns()
         return layout
@@ -81,8 +96,9 @@ def forget(folder: Path) -> None:
 
 def _netns_mounted() -> bool:
     """Whether iproute2 has made /run/netns; a bind mount that os.path.ismount misses."""
-    lines = Path("/proc/self/mountinfo").read_text().splitlines()
-    return any(line.split()[4] == str(NETNS) for line in lines)
+    # Names hold other blanks and line ends than the two that separate (proc(5), mountinfo).
+    lines = Path("/proc/self/mountinfo").read_bytes().split(b"\n")
+    return any(line.split(b" ")[4:5] == [bytes(NETNS)] for line in lines)
 
 
 def mark_netns() -> None:

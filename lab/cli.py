@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from lab import claim, faults, guests, hostconf, lifecycle, packages, smart, tree
+from lab import claim, drill, faults, guests, hostconf, lifecycle, packages, smart, tree
 from lab.commands import LabError
 from lab.layout import DEFAULT_NAME, HOST_NAMES, Layout, check_name
 
@@ -17,10 +17,14 @@ Command = Callable[[argparse.Namespace], None]
 
 
 def layout_of(arguments: argparse.Namespace) -> Layout:
-    """The lab that the command is about; LabError when it is not up."""
+    """The lab that the command is about; LabError when it is not up, or another checkout's."""
     layout = claim.read(check_name(arguments.name))
     if layout is None:
-        raise LabError(f"There is no practice lab {arguments.name!r}: bring it up first.")
+        raise LabError(
+            f"There is no practice lab {arguments.name!r}: ./panel demo brings one up, and "
+            "LABPANEL_LAB names another."
+        )
+    claim.must_be_ours(layout)
     return layout
 
 
@@ -28,6 +32,12 @@ def _up(arguments: argparse.Namespace) -> None:
     layout = lifecycle.up(arguments.name)
     for host in layout.hosts.values():
         print(f"{host.name}: root@{host.address} {hostconf.fingerprint(host)}")
+
+
+def _ours(arguments: argparse.Namespace) -> None:
+    layout = claim.read(check_name(arguments.name))
+    if layout is not None:
+        claim.must_be_ours(layout)
 
 
 def _down(arguments: argparse.Namespace) -> None:
@@ -82,7 +92,10 @@ def _attach_disk(arguments: argparse.Namespace) -> None:
 
 
 def _fault(arguments: argparse.Namespace) -> None:
-    faults.cause(layout_of(arguments).host(arguments.host), arguments.fault, arguments.target)
+    host = layout_of(arguments).host(arguments.host)
+    faults.cause(host, arguments.fault, arguments.target)
+    for line in drill.told(host.name, arguments.fault, arguments.target):
+        print(line)
 
 
 def _heal(arguments: argparse.Namespace) -> None:
@@ -90,6 +103,8 @@ def _heal(arguments: argparse.Namespace) -> None:
     names = [arguments.host] if arguments.host else HOST_NAMES
     for name in names:
         faults.heal(layout, layout.host(name))
+    for line in drill.healed(names):
+        print(line)
 
 
 def _smart(arguments: argparse.Namespace) -> None:
@@ -105,14 +120,20 @@ def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(prog="python3 -m lab", description=__doc__)
     verbs = top.add_subparsers(required=True, metavar="VERB")
 
-    def verb(name: str, command: Command, title: str) -> argparse.ArgumentParser:
-        one = verbs.add_parser(name, help=title, description=title)
+    def verb(
+        name: str, command: Command, title: str, prog: str | None = None, more: str = ""
+    ) -> argparse.ArgumentParser:
+        plain = argparse.RawDescriptionHelpFormatter
+        one = verbs.add_parser(
+            name, help=title, description=title, epilog=more, prog=prog, formatter_class=plain
+        )
         default = os.environ.get("LABPANEL_LAB", DEFAULT_NAME)
         one.add_argument("--name", default=default, help="the lab's name (%(default)s)")
         one.set_defaults(command=command)
         return one
 
     verb("up", _up, "bring the lab up")
+    verb("ours", _ours, "fail if the lab is another checkout's")
     verb("down", _down, "remove the lab and every trace of it")
     status = verb("status", _status, "say how the hosts are")
     status.add_argument("--json", action="store_true")
@@ -137,11 +158,17 @@ def parser() -> argparse.ArgumentParser:
     disk.add_argument("host", choices=HOST_NAMES)
     disk.add_argument("domain")
     disk.add_argument("target", nargs="?", default="vdz")
-    fault = verb("fault", _fault, "put a real fault into a host")
+    fault = verb(
+        "fault",
+        _fault,
+        "put a real fault into a host of the practice lab; `./panel drill heal` mends all",
+        drill.PROGRAM,
+        drill.listing(),
+    )
     fault.add_argument("fault", choices=faults.NAMES)
     fault.add_argument("host", choices=HOST_NAMES)
     fault.add_argument("target", nargs="?", help="images or store; a VM for the faults of QEMU")
-    mend = verb("heal", _heal, "undo all faults, of one host or of both")
+    mend = verb("heal", _heal, "undo all faults, of one host or of both", f"{drill.PROGRAM} heal")
     mend.add_argument("host", nargs="?", choices=HOST_NAMES)
     return top
 

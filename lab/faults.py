@@ -108,9 +108,11 @@ def _unfill(host: Host) -> None:
 
 
 def _resume_starved(host: Host) -> None:
-    """Guests that QEMU paused when a write found no room go on."""
+    """Guests that QEMU paused when a write found no room go on. One that a move brings is paused,
+    too, and may be gone before it is asked."""
     for domain in domains(host, "--state-paused"):
-        if "I/O error" in virsh(host, "domstate", "--reason", "--domain", domain):
+        words = ("domstate", "--reason", "--domain", domain)
+        if "I/O error" in virsh(host, *words, check=False):
             virsh(host, "resume", "--domain", domain)
 
 

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lab import agent, recipe
+from lab import agent, recipe, saved
 from lab.guestxml import GUESTS, IMAGES, Disk, Guest, domain_xml, path_of
 from lab.virsh import define, domains, inside, virsh
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
-    from lab.layout import Layout
+    from lab.layout import Host, Layout
 
 FIRST_HOST = "alpha"
 BOOT = 180.0
@@ -28,33 +29,45 @@ def _seeded(layout: Layout) -> Path:
     return layout.state_dir / "seeded"
 
 
-def _copy_disks(layout: Layout, guest: Guest, cache: Path) -> None:
-    """Copy the guest's images into the host, each in one step."""
+def _copy_disks(layout: Layout, guest: Guest, places: Sequence[Path]) -> None:
+    """Copy the guest's images into the host, each in one step, from the first place that has it."""
     script = (
         'part="$2.$$.partial"; test -e "$2" || { cp --sparse=always "$1" "$part" && '
         'chmod 600 "$part" && mv "$part" "$2"; }'
     )
     host = layout.host(FIRST_HOST)
     for disk in guest.disks:
-        source = str(cache / disk.file)
-        inside(host, ["sh", "-c", script, "sh", source, path_of(disk)], timeout=120)
+        source = next(place / disk.file for place in places if (place / disk.file).is_file())
+        inside(host, ["sh", "-c", script, "sh", str(source), path_of(disk)], timeout=120)
 
 
 def seed(layout: Layout) -> None:
-    """Put the guests on the first host, once, and wait until they have booted."""
+    """Put the guests on the first host, once, and wait until they run: from where they were saved
+    after an earlier boot, else by booting them."""
     if _seeded(layout).exists():
         return
-    cache = recipe.cached()
-    host = layout.host(FIRST_HOST)
+    cache, host = recipe.cached(), layout.host(FIRST_HOST)
+    kept = saved.folder(layout)
+    # What a killed `up` left may have moved on from the instant that the memory belongs to.
+    fresh = not domains(host) and kept.is_dir()
+    places = [kept, cache] if fresh else [cache]
     for guest in GUESTS:
-        _copy_disks(layout, guest, cache)
+        _copy_disks(layout, guest, places)
         define(host, domain_xml(layout, guest))
-        if guest.starts and guest.name not in domains(host, "--state-running"):
-            virsh(host, "start", "--domain", guest.name)
-    for guest in GUESTS:
-        if guest.starts:
-            agent.await_agent(host, guest.name, timeout=BOOT)
+    gone_on = [guest for guest in saved.starting() if fresh and saved.go_on(host, guest, kept)]
+    _boot(host, [guest for guest in saved.starting() if guest not in gone_on])
+    if not kept.is_dir():
+        saved.keep(layout, host)
     _seeded(layout).touch()
+
+
+def _boot(host: Host, guests: Sequence[Guest]) -> None:
+    """Start the guests that are off, and wait for all of them."""
+    for guest in guests:
+        if guest.name not in domains(host, "--state-running"):
+            virsh(host, "start", "--domain", guest.name)
+    for guest in guests:
+        agent.await_agent(host, guest.name, timeout=BOOT)
 
 
 def define_odd(layout: Layout) -> None:

@@ -129,7 +129,8 @@ def path_of(disk: Disk) -> str:
 
 def domain_xml(layout: Layout, guest: Guest) -> str:
     """The whole domain, ready for `virsh define`."""
-    identity = uuid.uuid5(SPACE, f"{layout.name}/guest/{guest.name}")
+    # By the lab's number, as addresses are: a saved guest goes on in any lab with that number.
+    identity = uuid.uuid5(SPACE, f"{layout.number}/guest/{guest.name}")
     nic = NIC.format(mac=mac(layout, guest.octet)) if guest.octet else ""
     return DOMAIN.format(
         name=escape(guest.name),

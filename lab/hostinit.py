@@ -43,6 +43,9 @@ def mount_all(state: Path) -> None:
     for name in (*BOUND, "root", "srv", "etc/hostname", "etc/hosts", "etc/machine-id"):
         if Path("/", name).exists():
             mount("--bind", str(state / name), f"/{name}")
+    dbus = Path("/var/lib/dbus/machine-id")  # a link to the other one, or a file of its own
+    if dbus.is_file() and not dbus.is_symlink():
+        mount("--bind", str(state / "etc/machine-id"), str(dbus))
     mount("--bind", str(state / "etc/shadow"), "/etc/shadow")
     mount("--bind", str(state / "bin/smartctl"), "/usr/sbin/smartctl")
     for name in SIZES:

@@ -12,7 +12,7 @@ ROOT = Path("/var/lib/labpanel-lab")
 """One folder per lab, removed by `down`."""
 
 CACHE = Path("/var/cache/labpanel-lab")
-"""Kernel and guest images, shared by all labs and kept by `down`."""
+"""Kernel, guest images and saved guests, shared by all labs and kept by `down`."""
 
 DEFAULT_NAME = "demo"
 HOST_NAMES = ("alpha", "beta")
@@ -59,6 +59,8 @@ class Layout:
 
     name: str
     number: int
+    checkout: str = ""
+    """The copy of labpanel that brought it up; empty where that is not known."""
 
     @property
     def state_dir(self) -> Path:

@@ -39,6 +39,7 @@ def down(name: str) -> None:
     with exclusive(check_name(name), timeout=TURN):
         layout = claim.read(name)
         if layout:
+            claim.must_be_ours(layout)
             for host in layout.hosts.values():
                 hosts.stop(host)
             network.remove_bridge(layout)

@@ -25,7 +25,7 @@ NETNS = Path("/run/netns")
 NAMESPACES = ("--mount", "--uts", "--ipc", "--net", "--pid", "--")
 
 ENVIRONMENT = ("-i", "HOME=/root", "LC_ALL=C.UTF-8", "PATH=/usr/sbin:/usr/bin:/sbin:/bin")
-"""What a sign-in would set, whoever calls; virsh prints names by its locale."""
+"""What a sign-in would set, independent of the caller; virsh prints names by its locale."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class Process:
 
 
 def _stat(pid: int) -> tuple[str, int, bool]:
-    """Command, start time in clock ticks after boot, and whether it is no zombie."""
+    """Command, start time in clock ticks after boot, and whether it is not a zombie."""
     try:
         text = Path(f"/proc/{pid}/stat").read_text(errors="replace")
     except OSError:

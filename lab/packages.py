@@ -31,6 +31,8 @@ PACKAGES: tuple[str, ...] = (
     "fdisk",
     "kmod",
     "python3-guestfs",
+    "swtpm",
+    "swtpm-tools",
 )
 """Debian packages of the lab; the front door installs them."""
 
@@ -62,6 +64,8 @@ TOOLS: tuple[str, ...] = (
     "zstd",
     "depmod",
     "supermin",
+    "swtpm",
+    "swtpm_setup",
 )
 """One command of each package that the lab calls or copies into guests."""
 

@@ -52,7 +52,7 @@ def reset(host: Host) -> None:
     """Make the host's only drive the healthy one again."""
     for path in folder(host).iterdir():
         path.unlink()
-    drive = smart_sample.Drive(name=f"/dev/{DRIVE}", serial=serial(host))
+    drive = smart_sample.SampleDrive(name=f"/dev/{DRIVE}", serial=serial(host))
     _put(folder(host) / f"{DRIVE}.txt", smart_sample.text(drive).encode())
     _put(folder(host) / f"{DRIVE}.json", smart_sample.as_json(drive).encode())
 

@@ -20,7 +20,7 @@ UPDATED_ALWAYS = 0x0002
 
 
 @dataclass(frozen=True)
-class Drive:
+class SampleDrive:
     """What differs between the pretend drives."""
 
     name: str
@@ -126,7 +126,7 @@ def _row(row: Attribute) -> str:
     )
 
 
-def text(drive: Drive) -> str:
+def text(drive: SampleDrive) -> str:
     """The drive as `smartctl --all` prints it."""
     head = HEAD.format(
         model=drive.model, serial=drive.serial, firmware=drive.firmware, capacity=BYTES
@@ -155,8 +155,8 @@ def _self_test(title: str, hours: int) -> dict[str, Any]:
     return {"type": {"string": title}, "status": status, "lifetime_hours": hours}
 
 
-def as_json(drive: Drive) -> str:
-    """The drive as `smartctl --json -x` prints it, without the parts nobody reads."""
+def as_json(drive: SampleDrive) -> str:
+    """The drive as `smartctl --json -x` prints it, without the parts that are not read."""
     tests = [_self_test("Extended offline", HOURS - 70), _self_test("Short offline", HOURS - 20)]
     device = {"name": drive.name, "info_name": drive.name, "type": "sat", "protocol": "ATA"}
     answer = {

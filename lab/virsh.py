@@ -46,4 +46,8 @@ def domains(host: Host, *options: str) -> list[str]:
 
 def states(host: Host) -> dict[str, str]:
     """All domains of the host by name, with virsh's word for their state."""
-    return {name: virsh(host, "domstate", "--domain", name).strip() for name in domains(host)}
+    found = {
+        name: virsh(host, "domstate", "--domain", name, check=False).strip()
+        for name in domains(host)
+    }
+    return {name: state for name, state in found.items() if state}  # one may have ended meanwhile

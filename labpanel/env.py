@@ -3,9 +3,13 @@
 import hashlib
 import os
 import secrets
+import stat
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 
 from django.core.exceptions import ImproperlyConfigured
+
+from labpanel.lib.tempo import SETTING, Tempo, parse
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
@@ -39,6 +43,27 @@ def words(name: str, default: str = "") -> list[str]:
     return [word.strip() for word in text(name, default).split(",") if word.strip()]
 
 
+def tempo() -> Tempo:
+    """The panel's pauses (labpanel/lib/tempo.py)."""
+    try:
+        return parse(text(SETTING))
+    except ValueError as error:
+        raise ImproperlyConfigured(str(error)) from error
+
+
+def networks(name: str) -> tuple[IPv4Network | IPv6Network, ...]:
+    """Addresses and networks written with commas: 127.0.0.1, 10.0.0.0/24, fd00::/8."""
+    found = []
+    for word in words(name):
+        try:
+            found.append(ip_network(word))
+        except ValueError as error:
+            raise ImproperlyConfigured(
+                f"{name} holds {word!r}, which is no address and no network: {error}."
+            ) from error
+    return tuple(found)
+
+
 def home() -> Path:
     """LABPANEL_HOME: where one panel keeps its state (database, keys, logs)."""
     return Path(os.environ.get("LABPANEL_HOME") or REPOSITORY / "var").resolve()
@@ -50,12 +75,29 @@ def runtime() -> Path:
     Named after LABPANEL_HOME, so that two panels on one machine never meet.
     """
     digest = hashlib.sha256(str(home()).encode()).hexdigest()[:10]
-    base = Path("/run") if os.geteuid() == 0 else Path("/tmp")  # noqa: S108 - 0700, owner checked
-    folder = base / f"labpanel-{os.geteuid()}-{digest}"
+    folder = _runtime_base() / f"labpanel-{os.geteuid()}-{digest}"
     folder.mkdir(mode=0o700, exist_ok=True)
-    if folder.stat().st_uid != os.geteuid():
-        raise ImproperlyConfigured(f"{folder} belongs to another user; remove it and start again.")
+    status = folder.lstat()
+    if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.geteuid():
+        raise ImproperlyConfigured(
+            f"{folder} was made by another user or is not a folder; remove it and start again."
+        )
+    if status.st_mode & 0o077:
+        folder.chmod(0o700)
     return folder
+
+
+def _runtime_base() -> Path:
+    """/run for root, the unit's own folder (RuntimeDirectory=labpanel) where it is this user's."""
+    if os.geteuid() == 0:
+        return Path("/run")
+    own = Path("/run/labpanel")
+    try:
+        status = own.lstat()
+    except OSError:
+        return Path("/tmp")  # noqa: S108 - sticky; the folder in it is 0700, its owner checked
+    mine = stat.S_ISDIR(status.st_mode) and status.st_uid == os.geteuid()
+    return own if mine and not status.st_mode & 0o022 else Path("/tmp")  # noqa: S108 - as above
 
 
 def secret_key() -> str:

@@ -4,47 +4,56 @@ import dj_database_url
 from csp.constants import NONCE, SELF
 
 from labpanel import env
+from labpanel.door import names
 
 BASE_DIR = env.REPOSITORY
 HOME_DIR = env.home()
 RUNTIME_DIR = env.runtime()
 HOME_DIR.mkdir(mode=0o700, parents=True, exist_ok=True)
 
+env.tempo()  # refuses the start where it is odd
+
 SECRET_KEY = env.secret_key()
 DEBUG = False
-# The panel is asked by many names at home (IP, mDNS, a reverse proxy's); Host is never used to
-# build links, so any is served unless the owner narrows it.
-ALLOWED_HOSTS = env.words("LABPANEL_ALLOWED_HOSTS", "*")
-CSRF_TRUSTED_ORIGINS = env.words("LABPANEL_TRUSTED_ORIGINS")
 PUBLIC_URL = env.text("LABPANEL_URL")
+# Which names are served is decided by labpanel.door, before Django hears of a request.
+SERVED_NAMES = names.served(env.words("LABPANEL_ALLOWED_HOSTS"), PUBLIC_URL)
+ALLOWED_HOSTS = [names.ANY]
+TRUSTED_PROXIES = env.networks("LABPANEL_TRUSTED_PROXIES")
+CSRF_TRUSTED_ORIGINS = [*env.words("LABPANEL_TRUSTED_ORIGINS"), *names.origin_of(PUBLIC_URL)]
 
 INSTALLED_APPS = [
     "django.contrib.auth",
     "django.contrib.contenttypes",
-    "django.contrib.sessions",
+    "django.contrib.sessions",  # its table is emptied; the sessions are labpanel.accounts' own
     "django.contrib.staticfiles",
-    "django_htmx",
+    "labpanel.clock",
     "labpanel.accounts",
     "labpanel.jobs",
     "hosts",
     "backups",
     "labpanel.moves",
+    "labpanel.panel_copies",
     "labpanel.home",
     "labpanel.live",
     "labpanel.cli",
 ]
 
 MIDDLEWARE = [
+    "labpanel.door.headers.Headers",
     "django.middleware.security.SecurityMiddleware",
+    "labpanel.home.middleware.PrintablePages",
     "csp.middleware.CSPMiddleware",
     "servestatic.middleware.ServeStaticMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
+    "labpanel.home.middleware.NoNulls",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "labpanel.accounts.middleware.SignInRequired",
+    "labpanel.accounts.middleware.SessionSeen",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
-    "django_htmx.middleware.HtmxMiddleware",
+    "labpanel.home.middleware.FormsOnly",
 ]
 
 ROOT_URLCONF = "labpanel.urls"
@@ -55,6 +64,7 @@ TEMPLATES = [
         "DIRS": [BASE_DIR / "templates"],
         "APP_DIRS": True,
         "OPTIONS": {
+            "builtins": ["django.templatetags.i18n"],  # every text of a page is marked
             "context_processors": [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
@@ -90,7 +100,6 @@ CELERY_TASK_SERIALIZER = "json"
 CELERY_WORKER_SEND_TASK_EVENTS = False
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_TIMEZONE = "UTC"
-CELERY_BEAT_SCHEDULE_FILENAME = str(HOME_DIR / "beat-schedule")
 
 AUTH_PASSWORD_VALIDATORS = [
     {
@@ -103,9 +112,11 @@ AUTH_PASSWORD_VALIDATORS = [
 LOGIN_URL = "sign-in"
 LOGIN_REDIRECT_URL = "overview"
 LOGOUT_REDIRECT_URL = "sign-in"
+SESSION_ENGINE = "labpanel.accounts.session_store"
 SESSION_COOKIE_NAME = "labpanel_session"
 SESSION_COOKIE_AGE = 60 * 60 * 24 * 30
 SESSION_COOKIE_SECURE = PUBLIC_URL.startswith("https://")
+HSTS = env.flag("LABPANEL_HSTS", default=True)
 CSRF_COOKIE_SECURE = SESSION_COOKIE_SECURE
 CSRF_COOKIE_HTTPONLY = True
 SECURE_REFERRER_POLICY = "same-origin"
@@ -123,6 +134,7 @@ CONTENT_SECURITY_POLICY = {
         "worker-src": [SELF],
         "form-action": [SELF],
         "base-uri": ["'none'"],
+        "object-src": ["'none'"],
         "frame-ancestors": ["'none'"],
     }
 }
@@ -139,6 +151,8 @@ STORAGES = {
 }
 
 LANGUAGE_CODE = "en"
+LANGUAGES = [("en", "English")]
+LOCALE_PATHS = [BASE_DIR / "locale"]
 TIME_ZONE = env.text("TZ", "UTC") or "UTC"
 USE_TZ = True
 USE_I18N = True
@@ -146,11 +160,31 @@ USE_I18N = True
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"line": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"}},
-    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "formatters": {
+        "line": {
+            "()": "labpanel.lib.log_line.LogLine",
+            "fmt": "{asctime} {levelname} {name}: {message}",
+            "datefmt": "%Y-%m-%d %H:%M:%S%z",
+            "style": "{",
+        }
+    },
+    "filters": {
+        "seldom": {"()": "labpanel.lib.seldom.Seldom"},
+        "masked": {"()": "labpanel.lib.masked.Masked"},
+    },
+    "handlers": {
+        "stderr": {
+            "class": "logging.StreamHandler",
+            "formatter": "line",
+            "filters": ["seldom", "masked"],
+        }
+    },
     "root": {"handlers": ["stderr"], "level": env.text("LABPANEL_LOG_LEVEL", "INFO")},
     "loggers": {
         "celery.worker.strategy": {"level": "WARNING"},
         "celery.app.trace": {"level": "WARNING"},
+        "uvicorn": {"handlers": ["stderr"], "propagate": False},
+        # Each request with its address: too much, and addresses hold tokens.
+        "uvicorn.access": {"handlers": [], "propagate": False},
     },
 }

@@ -10,7 +10,7 @@ urlpatterns = [
     path("", include("hosts.urls")),
     path("", include("backups.urls")),
     path("", include("labpanel.moves.urls")),
-    path("api/v1/", include("labpanel.api_urls")),
+    path("api/v1/", include("labpanel.verbs.urls")),
 ]
 
 handler400 = "labpanel.home.views.errors.bad_request"

@@ -2,6 +2,7 @@
 
 from backups.models.generation import Generation, GenerationDisk, Rehearsal
 from backups.models.instant import InstantRun
+from backups.models.made import MadeVM
 from backups.models.policy import Exclusion, Hold, Policy, PolicyMember, PolicyRun
 from backups.models.store import Store, StoreReading
 
@@ -11,6 +12,7 @@ __all__ = [
     "GenerationDisk",
     "Hold",
     "InstantRun",
+    "MadeVM",
     "Policy",
     "PolicyMember",
     "PolicyRun",

@@ -3,6 +3,7 @@
 from django.db import models
 from django.urls import reverse
 
+from backups.models.manifest_field import ManifestField
 from backups.models.store import Store
 from hosts.models import VM, Host
 
@@ -20,6 +21,15 @@ class Generation(models.Model):
         CRASH = "crash-consistent"
         OFF = "powered off"
 
+    class Trust(models.TextChoices):
+        """Whether this panel made it. Unsigned ones came with their store, or are of an older
+        version; strange ones appeared in a store that was looked at before."""
+
+        SIGNED = "signed"
+        UNSIGNED = "unsigned"
+        STRANGE = "strange"
+        FORGED = "forged"
+
     key = models.CharField(max_length=64, unique=True, help_text="20261122T231500Z-3f9a")
     store = models.ForeignKey(Store, on_delete=models.CASCADE, related_name="generations")
     vm = models.ForeignKey(
@@ -35,7 +45,16 @@ class Generation(models.Model):
     faults = models.JSONField(
         default=list, blank=True, help_text="the same, one by one: see backups/rules/faults.py"
     )
-    manifest = models.JSONField()
+    manifest = ManifestField()
+    left_out = models.JSONField(
+        null=True, blank=True, help_text="what is not in it: see lib/left_out.py; null: not said"
+    )
+    trust = models.CharField(
+        max_length=8,
+        choices=Trust.choices,
+        default=Trust.UNSIGNED,
+        help_text="what its manifest's signature says: see backups/rules/trust.py",
+    )
     hashed_at = models.DateTimeField(null=True, blank=True, help_text="level 1: files re-hashed")
     verified_at = models.DateTimeField(null=True, blank=True, help_text="level 2: content read")
     rehearsed_at = models.DateTimeField(null=True, blank=True, help_text="level 3: booted, passed")
@@ -81,6 +100,19 @@ class GenerationDisk(models.Model):
         default=list,
         blank=True,
         help_text="[first byte, byte after] found rotten in the store; the next run sends them",
+    )
+    chain = models.JSONField(
+        default=list, blank=True, help_text="paths that the live image backed on then"
+    )
+    inode = models.CharField(
+        max_length=20, blank=True, help_text="of the live image's file; empty: not known"
+    )
+    former = models.TextField(
+        blank=True,
+        help_text="path of its parent's image, where their content showed one disk under two names",
+    )
+    replaced = models.BooleanField(
+        default=False, help_text="its content showed another disk than its parent's"
     )
 
     class Meta:

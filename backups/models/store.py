@@ -1,8 +1,10 @@
 """Stores: where backups are kept."""
 
+from collections.abc import Iterable
+
 from django.db import models
 
-from hosts.models import Host
+from hosts.models import Host, folders_in_use
 from labpanel.lib.shapes import PANEL, Endpoint
 
 
@@ -53,6 +55,17 @@ class Store(models.Model):
     @property
     def where(self) -> str:
         return f"{self.path} on {self.host.name if self.host else 'the panel’s machine'}"
+
+
+def _of_host(host: Host) -> Iterable[str]:
+    """Folders of stores on a host; those without one are on the panel's own machine."""
+    on_it = models.Q(host=host)
+    if host.endpoint().is_local:
+        on_it |= models.Q(host=None)
+    return Store.objects.filter(on_it).values_list("path", flat=True)
+
+
+folders_in_use.append(_of_host)
 
 
 class StoreReading(models.Model):

@@ -7,7 +7,7 @@ from django.shortcuts import get_object_or_404
 from django.views.decorators.http import require_POST
 
 from backups.models import Store
-from backups.services.back_up import ask_for_backup
+from backups.services.backup.back_up import ask_for_backup
 from hosts.models import VM
 from labpanel.jobs.acting import act, asker
 from labpanel.jobs.models import Job

@@ -5,7 +5,7 @@ from django.shortcuts import render
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 
-from backups.selectors.coverage_page import coverage_page
+from backups.selectors.coverage.coverage_page import coverage_page
 
 
 @require_safe

@@ -7,9 +7,9 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404
 from django.views.decorators.http import require_POST
 
-from backups.services.exclude_disk import exclude, include
+from backups.services.policies.exclude_disk import exclude, include
 from hosts.models import VM
-from labpanel.jobs.acting import asker, lead_to, refuse
+from labpanel.jobs.acting import asker, do
 from labpanel.lib.refusal import Refusal
 
 
@@ -17,22 +17,19 @@ from labpanel.lib.refusal import Refusal
 def leave_out(request: HttpRequest, uuid: UUID) -> HttpResponse:
     vm = get_object_or_404(VM, uuid=uuid)
     disk, reason = request.POST.get("disk", ""), request.POST.get("reason", "")
-    try:
+
+    def leave() -> None:
         until = _day(request.POST.get("until", ""))
         exclude(vm, disk, reason, by=asker(request), until=until)
-    except Refusal as refusal:
-        return refuse(request, refusal.sentence, refusal.status)
-    return lead_to(request, vm.get_absolute_url())
+
+    return do(request, leave, vm.get_absolute_url())
 
 
 @require_POST
 def take_in(request: HttpRequest, uuid: UUID) -> HttpResponse:
     vm = get_object_or_404(VM, uuid=uuid)
-    try:
-        include(vm, request.POST.get("disk", ""))
-    except Refusal as refusal:
-        return refuse(request, refusal.sentence, refusal.status)
-    return lead_to(request, vm.get_absolute_url())
+    disk = request.POST.get("disk", "")
+    return do(request, lambda: include(vm, disk), vm.get_absolute_url())
 
 
 def _day(text: str) -> datetime | None:
@@ -40,4 +37,4 @@ def _day(text: str) -> datetime | None:
     try:
         return datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=UTC) if text else None
     except ValueError as error:
-        raise Refusal(f"{text!r} is no day like 2026-12-31.") from error
+        raise Refusal(f"{text!r} is not a day like 2026-12-31.") from error

@@ -4,14 +4,18 @@ from dataclasses import dataclass
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
+from django.utils import timezone
 from django.views.decorators.http import require_POST, require_safe
 
 from backups.models import Generation
-from backups.selectors.damage import damage_of
-from backups.selectors.instants import instants_on
-from backups.selectors.rehearsals import Shown, rehearsing_of
-from backups.selectors.restoring import restore_form
-from backups.services.verify import ask_for_verify
+from backups.rules.backup.left_out import sentences
+from backups.rules.copies.trust import advice, doubt
+from backups.selectors.copies.damage import damage_of
+from backups.selectors.copies.left_out import left_out_of
+from backups.selectors.copies.rehearsals import Shown, rehearsing_of
+from backups.selectors.restore.instants import instants_on
+from backups.selectors.restore.restoring import restore_form
+from backups.services.proof.verify import ask_for_verify
 from labpanel.jobs.acting import act, asker
 from labpanel.jobs.models import Job
 from labpanel.jobs.states import ACTIVE
@@ -26,7 +30,9 @@ class Proof:
 
 @require_safe
 def generation(request: HttpRequest, key: str) -> HttpResponse:
-    found = get_object_or_404(Generation.objects.select_related("store__host", "vm"), key=key)
+    found = get_object_or_404(
+        Generation.objects.select_related("store__host", "vm").prefetch_related("disks"), key=key
+    )
     about = Job.objects.filter(subject=f"generation:{key}", state__in=ACTIVE)
     rehearsing = rehearsing_of(found)
     context = {
@@ -37,6 +43,7 @@ def generation(request: HttpRequest, key: str) -> HttpResponse:
         "active": about.first(),
         "rehearsing": rehearsing,
         "restore": restore_form(found),
+        "left_out": sentences(left_out_of(found)),
         "instants": instants_on(key),
     }
     return render(request, "backups/generation.html", context)
@@ -63,14 +70,19 @@ def proof(found: Generation) -> Proof:
         return Proof("bad", "This copy is gone.", text)
     if found.state == Generation.State.DAMAGED:
         return Proof("bad", "This copy is damaged.", found.damage)
+    if odd := doubt(found.trust, found.taken_at, timezone.now()):
+        text = f"It {odd}. {advice(found.trust, found.key)}"
+        return Proof("bad", "This copy counts for nothing.", text)
     if found.verified_at:
         text = "Every block was read through its chain and compared with what the source held."
         if found.rehearsed_at:
             return Proof("good", "This copy was read back, and it came up when booted.", text)
-        unproven = f"{text} Whether it boots nobody has seen."
+        unproven = f"{text} Whether it boots is not known."
         return Proof("watch", "This copy was read back, but never booted.", unproven)
     if found.hashed_at:
         text = "Its files are as they were written; that they hold what was there is not shown."
         return Proof("watch", "Only the files of this copy were checked.", text)
-    text = "A copy that nobody has read back is a hope. Reading takes about as long as making it."
+    text = "Whether it can be read is not known. Reading it takes about as long as making it did."
+    if found.trust == Generation.Trust.UNSIGNED:
+        text = f"It carries no signature of this panel until it is read back once. {text}"
     return Proof("watch", "This copy was never read back.", text)

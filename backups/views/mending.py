@@ -5,7 +5,7 @@ from django.shortcuts import get_object_or_404
 from django.views.decorators.http import require_POST
 
 from backups.models import Generation
-from backups.services.mend import ask_for_mend
+from backups.services.proof.mend import ask_for_mend
 from labpanel.jobs.acting import act, asker
 
 

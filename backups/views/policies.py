@@ -1,4 +1,4 @@
-"""Policies: what is saved by itself, and what became of it."""
+"""Policies: which VMs are backed up when and to where, and what became of it."""
 
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404, render
@@ -7,12 +7,12 @@ from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from backups.models import Policy, Store
-from backups.selectors.policy_rows import policy_list, without_policy
-from backups.services.delete_policy import delete_policy
-from backups.services.save_policy import save_policy
-from backups.services.story_policy import story_policy
+from backups.selectors.policies.policy_rows import policy_list, without_policy
+from backups.services.policies.delete_policy import delete_policy
+from backups.services.policies.recommended_policy import recommended_policy
+from backups.services.policies.save_policy import save_policy
 from backups.views.policy_form import PolicyForm
-from labpanel.jobs.acting import lead_to, refuse
+from labpanel.jobs.acting import do
 from labpanel.lib.refusal import Refusal
 
 
@@ -27,12 +27,8 @@ def policies(request: HttpRequest) -> HttpResponse:
 
 
 @require_POST
-def story(request: HttpRequest) -> HttpResponse:
-    try:
-        story_policy()
-    except Refusal as refusal:
-        return refuse(request, refusal.sentence, refusal.status)
-    return lead_to(request, reverse("policies"))
+def recommended(request: HttpRequest) -> HttpResponse:
+    return do(request, recommended_policy, reverse("policies"))
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -48,7 +44,7 @@ def policy(request: HttpRequest, pk: int) -> HttpResponse:
 @require_POST
 def delete(request: HttpRequest, pk: int) -> HttpResponse:
     delete_policy(get_object_or_404(Policy, pk=pk))
-    return lead_to(request, reverse("policies"))
+    return HttpResponseRedirect(reverse("policies"))
 
 
 def _form(request: HttpRequest, kept: Policy | None) -> HttpResponse:

@@ -7,10 +7,10 @@ from django.http import QueryDict
 from django.utils import timezone
 
 from backups.models import Policy, Store
-from backups.rules.calendar_words import WEEKDAYS
-from backups.rules.places import FAR, NEAR
-from backups.rules.presets import DAILY, MONTHLY, OTHER, WEEKLY, Preset, read
-from backups.services.save_policy import Changes
+from backups.rules.policies.calendar_words import WEEKDAYS
+from backups.rules.policies.places import FAR, NEAR
+from backups.rules.policies.presets import DAILY, MONTHLY, OTHER, WEEKLY, Preset, read
+from backups.services.policies.save_policy import Changes
 from hosts.models import VM
 
 MIB = 2**20
@@ -109,7 +109,7 @@ class PolicyForm(forms.Form):
         return changes
 
     def named(self) -> list[VM]:
-        """The VMs that it names from now on; a default policy takes the others by itself."""
+        """The VMs that it names from now on; a default policy takes all others."""
         return list(self.cleaned_data["vms"])
 
 

@@ -5,7 +5,7 @@ from django.shortcuts import get_object_or_404
 from django.views.decorators.http import require_POST, require_safe
 
 from backups.models import Generation, Rehearsal
-from backups.services.rehearse import ask_for_rehearsal
+from backups.services.rehearsal.rehearse import ask_for_rehearsal
 from hosts.models import Host
 from labpanel.jobs.acting import act, asker
 from labpanel.jobs.models import Job
@@ -38,9 +38,8 @@ def thumbnail(request: HttpRequest, pk: int) -> HttpResponse:
 
 
 def _picture(pk: int, name: str) -> HttpResponse:
-    """A picture never changes under its address; only the browser of who is signed in keeps it."""
+    """What a guest's screen showed: as private as the page it stands on, and kept as little."""
     content = Rehearsal.objects.filter(pk=pk).values_list(name, flat=True).first()
     if content is None:
         raise Http404("There is no such picture (any more).")
-    kept = {"Cache-Control": "private, max-age=2592000, immutable"}
-    return HttpResponse(bytes(content), content_type="image/png", headers=kept)
+    return HttpResponse(bytes(content), content_type="image/png")

@@ -5,10 +5,12 @@ from django.shortcuts import get_object_or_404
 from django.views.decorators.http import require_POST
 
 from backups.models import Generation
-from backups.services.ask_restore import Wish, ask_for_restore
+from backups.services.restore.ask_again import ask_again
+from backups.services.restore.ask_restore import RestoreRequest, ask_for_restore
 from hosts.models import Host
 from labpanel.jobs.acting import act, asker
 from labpanel.jobs.models import Job
+from labpanel.lib.definition import spoken
 from labpanel.lib.refusal import Refusal
 
 _MIB = 1 << 20
@@ -21,11 +23,23 @@ def restore(request: HttpRequest, key: str) -> HttpResponse:
     return act(request, lambda: _ask(request, found))
 
 
+@require_POST
+def again(request: HttpRequest, pk: int) -> HttpResponse:
+    """The answer to a restore that asked for the owner's word."""
+    found = get_object_or_404(Job, pk=pk)
+    accept = request.POST.get("accept_reach", "")
+    return act(
+        request,
+        lambda: ask_again(found, spoken(accept, drop=not accept), asked_by=asker(request)),
+    )
+
+
 def _ask(request: HttpRequest, found: Generation) -> Job:
     said = request.POST
     way = said.get("way", "copy")
-    wish = Wish(
+    wish = RestoreRequest(
         name=said.get("name", "").strip() if way != "in-place" else "",
+        path=said.get("path", "").strip() if way != "in-place" else "",
         start=said.get("start") == "1",
         in_place=way == "in-place",
         shut_down=said.get("shut_down") == "1",
@@ -33,6 +47,7 @@ def _ask(request: HttpRequest, found: Generation) -> Job:
         disks=_disks(request),
         only=any(field.startswith(_DISK) for field in said),
         bytes_per_second=_cap(said.get("cap", "")),
+        word=spoken("", drop=said.get("drop_reach") == "1"),
     )
     host = None if wish.in_place else _host(said.get("to", ""))
     return ask_for_restore(found, host, wish, asked_by=asker(request))

@@ -1,6 +1,5 @@
 """Pruning, holding, protecting: the buttons."""
 
-from collections.abc import Callable
 from uuid import UUID
 
 from django.http import HttpRequest, HttpResponse
@@ -9,14 +8,13 @@ from django.urls import reverse
 from django.views.decorators.http import require_POST
 
 from backups.models import Generation, Store
-from backups.services.hold import hold as do_hold
-from backups.services.hold import release as do_release
-from backups.services.protect import protect as do_protect
-from backups.services.protect import unprotect as do_unprotect
-from backups.services.prune import ask_for_prune
+from backups.services.index.hold import hold as do_hold
+from backups.services.index.hold import release as do_release
+from backups.services.index.protect import protect as do_protect
+from backups.services.index.protect import unprotect as do_unprotect
+from backups.services.prune.prune import ask_for_prune
 from hosts.models import VM
-from labpanel.jobs.acting import act, asker, lead_to, refuse
-from labpanel.lib.refusal import Refusal
+from labpanel.jobs.acting import act, asker, do
 
 
 @require_POST
@@ -30,35 +28,27 @@ def prune(request: HttpRequest, uuid: UUID) -> HttpResponse:
 def hold(request: HttpRequest, uuid: UUID) -> HttpResponse:
     vm = get_object_or_404(VM, uuid=uuid)
     reason = request.POST.get("reason", "")
-    return _done(request, lambda: do_hold(vm, reason, asker(request)), _copies(vm))
+    return do(request, lambda: do_hold(vm, reason, asker(request)), _copies(vm))
 
 
 @require_POST
 def release(request: HttpRequest, uuid: UUID) -> HttpResponse:
     vm = get_object_or_404(VM, uuid=uuid)
-    return _done(request, lambda: do_release(vm, asker(request)), _copies(vm))
+    return do(request, lambda: do_release(vm, asker(request)), _copies(vm))
 
 
 @require_POST
 def protect(request: HttpRequest, key: str) -> HttpResponse:
     found = get_object_or_404(Generation, key=key)
     reason = request.POST.get("reason", "")
-    return _done(request, lambda: do_protect(found, reason), found.get_absolute_url())
+    return do(request, lambda: do_protect(found, reason), found.get_absolute_url())
 
 
 @require_POST
 def unprotect(request: HttpRequest, key: str) -> HttpResponse:
     found = get_object_or_404(Generation, key=key)
-    return _done(request, lambda: do_unprotect(found), found.get_absolute_url())
+    return do(request, lambda: do_unprotect(found), found.get_absolute_url())
 
 
 def _copies(vm: VM) -> str:
     return reverse("vm-generations", args=[vm.uuid])
-
-
-def _done(request: HttpRequest, do: Callable[[], object], address: str) -> HttpResponse:
-    try:
-        do()
-    except Refusal as refusal:
-        return refuse(request, refusal.sentence, refusal.status)
-    return lead_to(request, address)

@@ -4,16 +4,15 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
 from django.utils import timezone
-from django.views.decorators.http import require_POST, require_safe
+from django.views.decorators.http import require_http_methods, require_safe
 
 from backups.models import Store
-from backups.selectors.store_page import store_page
-from backups.selectors.stores import store_list
-from backups.services.add_store import add_store
+from backups.selectors.stores.lies_on import proposals
+from backups.selectors.stores.store_page import store_page
+from backups.selectors.stores.stores import store_list
+from backups.services.stores.add_store import add_store
 from hosts.models import Host
-from labpanel.adapters.errors import AdapterError
-from labpanel.jobs.acting import lead_to, refuse
-from labpanel.lib.refusal import Refusal
+from labpanel.jobs.acting import do, refuse
 
 
 @require_safe
@@ -28,18 +27,26 @@ def show(request: HttpRequest, store: str) -> HttpResponse:
     return render(request, "backups/store.html", {"page": page})
 
 
-@require_POST
+@require_http_methods(["GET", "HEAD", "POST"])
 def add(request: HttpRequest) -> HttpResponse:
+    """The form with the folders that are proposed; sent, the store."""
+    if request.method != "POST":
+        context = {"hosts": Host.objects.all(), "places": proposals()}
+        return render(request, "backups/store_add.html", context)
     name, path = request.POST.get("name", "").strip(), request.POST.get("path", "").strip()
-    host = Host.objects.filter(name=request.POST.get("host", "")).first()
-    if request.POST.get("host") and host is None:
-        return refuse(request, f"There is no host {request.POST['host']!r}.", 400)
+    on = request.POST.get("host", "")
+    chosen = request.POST.get("place", "")
+    if chosen:  # one of the proposals, as `Place.value` writes it
+        on, slash, rest = chosen.partition("/")
+        path = slash + rest
+    host = Host.objects.filter(name=on).first()
+    if on and host is None:
+        return refuse(request, f"There is no host {on!r}.", 400)
     if not path.startswith("/"):
-        return refuse(request, f"{path!r} is no absolute path; it begins with a slash.", 400)
-    try:
-        add_store(name, host, path)
-    except Refusal as refusal:
-        return refuse(request, refusal.sentence, refusal.status)
-    except AdapterError as error:
-        return refuse(request, error.sentence, 502)
-    return lead_to(request, reverse("settings") + "#stores")
+        return refuse(request, f"{path!r} is not an absolute path; it begins with a slash.", 400)
+    made, taken = "make_folder" in request.POST, "take_over" in request.POST
+    return do(
+        request,
+        lambda: add_store(name, host, path, make_folder=made, take_over=taken),
+        reverse("settings") + "#stores",
+    )

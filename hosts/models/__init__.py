@@ -3,7 +3,7 @@
 from hosts.models.finding import Finding, Reading
 from hosts.models.host import Host
 from hosts.models.sample import TIERS, Sample, Sample1d, Sample1h, Sample5m, Sample10s, Subject
-from hosts.models.storage import FileSystem, PhysicalDisk
+from hosts.models.storage import FileSystem, PhysicalDisk, folders_in_use
 from hosts.models.vm import VM, VirtualDisk
 
 __all__ = [
@@ -21,4 +21,5 @@ __all__ = [
     "Sample10s",
     "Subject",
     "VirtualDisk",
+    "folders_in_use",
 ]

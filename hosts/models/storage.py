@@ -1,26 +1,35 @@
 """The physical side: file systems and the drives below them."""
 
+from collections.abc import Callable, Iterable
+
 from django.db import models
 
 from hosts.models.host import Host
+from hosts.models.last_seen import LastSeen
+
+# Folders of a host that apps above this one use: each app adds its own question. The file systems
+# below them count as those of images do.
+folders_in_use: list[Callable[[Host], Iterable[str]]] = []
 
 
-class PhysicalDisk(models.Model):
-    """A drive of a host, known by serial number or WWN, never by `sda`."""
+class PhysicalDisk(LastSeen):
+    """A drive of a host, known by WWN and serial number; by its place only where it has neither, or
+    shares them with another (labpanel.lib.drive_names)."""
 
     host = models.ForeignKey(Host, on_delete=models.CASCADE, related_name="physical_disks")
-    key = models.CharField(max_length=128, help_text="WWN, else model and serial, else the path")
+    key = models.CharField(
+        max_length=128, help_text="given once: WWN, else model and serial, else the path"
+    )
     device = models.CharField(max_length=64, help_text="/dev/sda as of the last look")
     interface = models.CharField(max_length=32, blank=True, help_text="smartctl's -d type")
     model = models.CharField(max_length=128, blank=True)
     serial = models.CharField(max_length=128, blank=True)
+    wwn = models.CharField(max_length=128, blank=True)
     size_bytes = models.BigIntegerField(null=True, blank=True)
     rotational = models.BooleanField(null=True, blank=True)
     only_smart = models.BooleanField(
         default=False, help_text="smartctl alone sees it: the member of a RAID controller"
     )
-    seen_at = models.DateTimeField()
-    missing_since = models.DateTimeField(null=True, blank=True)
 
     class Meta:
         ordering = ("host", "device")
@@ -36,7 +45,7 @@ class PhysicalDisk(models.Model):
         return f"{self.device} of {self.host.name}"
 
 
-class FileSystem(models.Model):
+class FileSystem(LastSeen):
     """A mount of a host that holds data (pseudo file systems are left out)."""
 
     host = models.ForeignKey(Host, on_delete=models.CASCADE, related_name="file_systems")
@@ -54,8 +63,6 @@ class FileSystem(models.Model):
         default=list, blank=True, help_text='[{"name", "type"}], file system first, drive last'
     )
     drives = models.ManyToManyField(PhysicalDisk, related_name="file_systems", blank=True)
-    seen_at = models.DateTimeField()
-    missing_since = models.DateTimeField(null=True, blank=True)
 
     class Meta:
         ordering = ("host", "mount_point")

@@ -4,9 +4,10 @@ from django.db import models
 from django.urls import reverse
 
 from hosts.models.host import Host
+from hosts.models.last_seen import SeenSince
 
 
-class VM(models.Model):
+class VM(SeenSince):
     """A libvirt domain, known by UUID, never by name."""
 
     class State(models.TextChoices):
@@ -27,15 +28,25 @@ class VM(models.Model):
     name = models.CharField(max_length=255)
     host = models.ForeignKey(Host, on_delete=models.CASCADE, related_name="vms")
     state = models.CharField(max_length=24, choices=State.choices, default=State.NOSTATE)
+    state_reason = models.CharField(max_length=32, blank=True, help_text="libvirt's, of the state")
+    state_since = models.DateTimeField(
+        null=True, blank=True, help_text="when this state and its reason were first seen"
+    )
+    run_number = models.PositiveIntegerField(
+        null=True, blank=True, help_text="libvirt's number of the run; another start has another"
+    )
+    ran_in_boot = models.CharField(
+        max_length=40, blank=True, help_text="the host's boot in which it was on when last seen"
+    )
+    restarts = models.JSONField(
+        default=list, blank=True, help_text="times of the last starts that the panel did not ask"
+    )
     persistent = models.BooleanField(default=True)
     autostart = models.BooleanField(default=False)
     vcpus = models.PositiveIntegerField(default=1)
     memory_bytes = models.BigIntegerField(default=0)
     xml = models.TextField(blank=True, help_text="live XML if it runs, else the persistent one")
     inactive_xml = models.TextField(blank=True)
-    first_seen_at = models.DateTimeField()
-    seen_at = models.DateTimeField()
-    missing_since = models.DateTimeField(null=True, blank=True)
 
     class Meta:
         ordering = ("name", "uuid")
@@ -51,7 +62,7 @@ class VM(models.Model):
         return reverse("vm", args=[self.uuid])
 
 
-class VirtualDisk(models.Model):
+class VirtualDisk(SeenSince):
     """A VM's block device. CD-ROM drives and floppies are kept too, told apart by `device`."""
 
     vm = models.ForeignKey(VM, on_delete=models.CASCADE, related_name="disks")
@@ -65,18 +76,20 @@ class VirtualDisk(models.Model):
     capacity_bytes = models.BigIntegerField(null=True, blank=True)
     allocation_bytes = models.BigIntegerField(null=True, blank=True)
     backing_chain = models.JSONField(default=list, blank=True, help_text="paths below the top")
+    inode = models.CharField(
+        max_length=20, blank=True, help_text="of the image's file; empty: not looked at"
+    )
     iothread = models.BooleanField(default=False)
     shareable = models.BooleanField(default=False)
     read_only = models.BooleanField(default=False)
     transient = models.BooleanField(default=False)
+    encrypted = models.BooleanField(default=False, help_text="QEMU has its key")
+    sliced = models.BooleanField(default=False, help_text="a part of a larger file")
     live = models.BooleanField(default=True, help_text="in the live XML")
     persistent = models.BooleanField(default=True, help_text="in the persistent XML")
     file_system = models.ForeignKey(
         "hosts.FileSystem", null=True, blank=True, on_delete=models.SET_NULL, related_name="images"
     )
-    first_seen_at = models.DateTimeField()
-    seen_at = models.DateTimeField()
-    missing_since = models.DateTimeField(null=True, blank=True)
 
     class Meta:
         ordering = ("vm", "target")

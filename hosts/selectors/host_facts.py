@@ -1,13 +1,95 @@
 """Everything known of one host, and of one VM, in the API's shape (plain JSON values)."""
 
 from datetime import datetime
-from typing import Any
+from typing import TypedDict
 
 from hosts.models import VM, FileSystem, Host, VirtualDisk
-from hosts.selectors.lists import host_row, vm_list, vm_row
+from hosts.selectors.lists import HostJson, VMHeadJson, VMJson, host_row, vm_list, vm_row
 
 
-def host_facts(host: Host, now: datetime) -> dict[str, Any]:
+class FileSystemJson(TypedDict):
+    """A file system of a host; `chain` is its way down to the drives, `drives` their keys."""
+
+    mount_point: str
+    source: str
+    fstype: str
+    options: str
+    size_bytes: int | None
+    used_bytes: int | None
+    available_bytes: int | None
+    chain: object
+    drives: list[str]
+
+
+class DriveJson(TypedDict):
+    key: str
+    device: str
+    model: str
+    serial: str
+    size_bytes: int | None
+    rotational: bool | None
+
+
+class HostFactsJson(HostJson):
+    """The list's keys, and what the looks found. Sizes in bytes, times in ISO 8601."""
+
+    target: str
+    fingerprint: str
+    since: str | None
+    libvirt_state: str
+    libvirt_reason: str
+    kernel: str
+    cpus: int | None
+    memory_bytes: int | None
+    libvirt_version: str | None
+    qemu_version: str | None
+    missing: list[dict[str, str]]
+    file_systems: list[FileSystemJson]
+    drives: list[DriveJson]
+    vms: list[VMJson]
+
+
+class DiskFacts(TypedDict):
+    """A virtual disk and its way down to the drives."""
+
+    target: str
+    device: str
+    kind: str
+    source: str
+    format: str
+    bus: str
+    capacity_bytes: int | None
+    allocation_bytes: int | None
+    backing_chain: object
+    iothread: object
+    shareable: bool
+    read_only: bool
+    transient: bool
+    live: bool
+    persistent: bool
+    file_system: str | None
+    drives: list[str]
+    missing_since: str | None
+
+
+class VMFacts(VMHeadJson):
+    """The list's keys, and each virtual disk's way down to the drives."""
+
+    last_state: str
+    state_reason: str
+    state_since: str | None
+    since: str | None
+    reason: str
+    vcpus: int | None
+    memory_bytes: int | None
+    persistent: bool
+    autostart: bool | None
+    first_seen: str | None
+    last_seen: str | None
+    disks: list[DiskFacts]
+
+
+def host_facts(host: Host, now: datetime) -> HostFactsJson:
     """The list's keys, and what the looks found. Sizes in bytes, times in ISO 8601."""
     row = host_row(host, now)
     systems = FileSystem.objects.filter(host=host, missing_since=None).prefetch_related("drives")
@@ -41,7 +123,7 @@ def host_facts(host: Host, now: datetime) -> dict[str, Any]:
     }
 
 
-def vm_facts(vm: VM, now: datetime) -> dict[str, Any]:
+def vm_facts(vm: VM, now: datetime) -> VMFacts:
     """The list's keys, and each virtual disk's way down to the drives."""
     disks = (
         VirtualDisk.objects.filter(vm=vm)
@@ -50,8 +132,10 @@ def vm_facts(vm: VM, now: datetime) -> dict[str, Any]:
     )
     row = vm_row(vm, now)
     return {
-        **row.as_json(),
+        **row.head,
         "last_state": row.last_state,
+        "state_reason": vm.state_reason,
+        "state_since": _time(vm.state_since),
         "since": _time(row.since),
         "reason": row.reason,
         "vcpus": vm.vcpus,
@@ -64,7 +148,7 @@ def vm_facts(vm: VM, now: datetime) -> dict[str, Any]:
     }
 
 
-def _disk(disk: VirtualDisk) -> dict[str, Any]:
+def _disk(disk: VirtualDisk) -> DiskFacts:
     system = disk.file_system
     return {
         "target": disk.target,
@@ -88,7 +172,7 @@ def _disk(disk: VirtualDisk) -> dict[str, Any]:
     }
 
 
-def _file_system(system: FileSystem) -> dict[str, Any]:
+def _file_system(system: FileSystem) -> FileSystemJson:
     return {
         "mount_point": system.mount_point,
         "source": system.source,

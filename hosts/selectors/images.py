@@ -16,6 +16,23 @@ def image_folders(host: Host) -> list[str]:
     return sorted(folders)
 
 
+def vms_by_folder(host: Host) -> dict[str, tuple[VM, ...]]:
+    """Folder → VMs with an image in it."""
+    found: dict[str, dict[int, VM]] = defaultdict(dict)
+    for disk in _disks(host).filter(kind="file").select_related("vm"):
+        found[str(PurePosixPath(disk.source or ".").parent)][disk.vm.pk] = disk.vm
+    return {folder: tuple(vms.values()) for folder, vms in found.items()}
+
+
+def images_by_folder(host: Host) -> dict[str, dict[str, str]]:
+    """Folder → the VMs that have images in it, name by UUID."""
+    found: dict[str, dict[str, str]] = defaultdict(dict)
+    rows = _disks(host).filter(kind="file", source__startswith="/", read_only=False)
+    for source, uuid, name in rows.values_list("source", "vm__uuid", "vm__name"):
+        found[str(PurePosixPath(source).parent)][str(uuid)] = name
+    return dict(found)
+
+
 def vms_by_mount(host: Host, points: Mapping[str, str]) -> dict[str, tuple[VM, ...]]:
     """Mount point → VMs with an image on it: by the inventory, else by the image's path.
 

@@ -5,15 +5,49 @@ A constant number of queries: one for hosts, two for VMs.
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import TypedDict
 from uuid import UUID
 
 from hosts.models import VM, Host, VirtualDisk
-from hosts.rules.presence import Presence, of_vm, presence
-from labpanel.adapters.ssh import split_target
+from hosts.rules.health.presence import Presence, of_vm, presence
+from labpanel.adapters.ssh.openssh import split_target
 
 MISSING = "missing"
 UNKNOWN = "unknown"
+
+
+class HostJson(TypedDict):
+    """A host of the list; `last_seen` in ISO 8601."""
+
+    name: str
+    address: str
+    state: str
+    reason: str
+    last_seen: str | None
+
+
+class DiskJson(TypedDict):
+    """A virtual disk of the list."""
+
+    target: str
+    source: str
+    format: str
+    capacity_bytes: int | None
+
+
+class VMHeadJson(TypedDict):
+    """What every answer on a VM begins with."""
+
+    name: str
+    uuid: str
+    host: str
+    state: str
+
+
+class VMJson(VMHeadJson):
+    """A VM of the list."""
+
+    disks: list[DiskJson]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +77,7 @@ class HostRow:
         """Why it is not up, or what is wrong with it although it is."""
         return self.presence.reason or self.libvirt.reason
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> HostJson:
         return {
             "name": self.name,
             "address": self.address,
@@ -70,7 +104,7 @@ class DiskRow:
         """Not a drive for media, which come and go."""
         return self.device in {"disk", "lun"}
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> DiskJson:
         return {
             "target": self.target,
             "source": self.source,
@@ -103,14 +137,18 @@ class VMRow:
     def is_on(self) -> bool:
         return self.state in VM.ON
 
-    def as_json(self) -> dict[str, Any]:
+    @property
+    def head(self) -> VMHeadJson:
         return {
             "name": self.name,
             "uuid": str(self.uuid),
             "host": self.host,
             "state": self.state,
-            "disks": [disk.as_json() for disk in self.disks if disk.is_disk],
         }
+
+    def as_json(self) -> VMJson:
+        disks = [disk.as_json() for disk in self.disks if disk.is_disk]
+        return {**self.head, "disks": disks}
 
 
 def host_list(now: datetime) -> list[HostRow]:

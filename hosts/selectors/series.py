@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from hosts.models import TIERS, VM, Host, Subject
-from hosts.rules.charts import PLANS, ChartPlan
+from hosts.rules.samples.charts import PLANS, ChartPlan
 from hosts.selectors.rows import rows
 from labpanel.lib.metrics import LAYOUTS
 from labpanel.lib.series import POINTS, Column, Columns, Tier, Window, columns, window
@@ -16,7 +16,7 @@ _ORDER = {kind: place for place, kind in enumerate(PLANS)}
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class SeriesLine:
     """`low` and `high` are empty where no band is drawn."""
 
     label: str
@@ -30,7 +30,7 @@ class Chart:
     id: str
     title: str
     unit: str
-    lines: tuple[Line, ...]
+    lines: tuple[SeriesLine, ...]
 
 
 def look(start: int, end: int, width: int = POINTS) -> Window:
@@ -80,7 +80,7 @@ def _chart(subject: Subject, plan: ChartPlan, data: Columns) -> Chart:
     for (_, label), place in zip(plan.lines, plan.places(subject.kind), strict=True):
         band = plan.band and data.low
         low, high = (data.low[place], data.high[place]) if band else ((), ())
-        lines.append(Line(label, data.mean[place], low, high))
+        lines.append(SeriesLine(label, data.mean[place], low, high))
     # What was never measured (no balloon driver, no steal) is left out, unless it is all there is.
     known = [line for line in lines if not all(map(math.isnan, line.values))]
     name = "-".join(part for part in (subject.kind, subject.name, plan.part) if part)

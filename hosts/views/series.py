@@ -12,10 +12,10 @@ from django.views.decorators.gzip import gzip_page
 from django.views.decorators.http import require_GET
 
 from hosts.models import VM, Host
-from hosts.selectors.series import Chart, Line, host_charts, look, vm_charts
-from labpanel.api import error
+from hosts.selectors.series import Chart, SeriesLine, host_charts, look, vm_charts
 from labpanel.lib.refusal import Refusal
 from labpanel.lib.series import RANGES, Window, as_json
+from labpanel.verbs.http import error
 
 LONGEST = 10 * 365 * 86_400
 
@@ -29,7 +29,7 @@ def vm_series(request: HttpRequest, uuid: UUID) -> HttpResponse:
     try:
         view = asked_window(request, int(time.time()))
     except Refusal as refusal:
-        return error(refusal.sentence, refusal.status)
+        return error(refusal.sentence, refusal.http_status)
     return _sent(view, vm_charts(vm, view))
 
 
@@ -42,7 +42,7 @@ def host_series(request: HttpRequest, name: str) -> HttpResponse:
     try:
         view = asked_window(request, int(time.time()))
     except Refusal as refusal:
-        return error(refusal.sentence, refusal.status)
+        return error(refusal.sentence, refusal.http_status)
     return _sent(view, host_charts(host, view))
 
 
@@ -62,7 +62,7 @@ def asked_window(request: HttpRequest, now: int) -> Window:
 
 def _second(text: str) -> int:
     if not (text.isascii() and text.isdigit() and len(text) <= 10):
-        raise Refusal(f"{text!r} is no time; give whole seconds since 1970.")
+        raise Refusal(f"{text!r} is not a time; give whole seconds since 1970.")
     return int(text)
 
 
@@ -81,7 +81,7 @@ def _chart(chart: Chart, times: str) -> str:
     return f'{words[:-1]},"series":[{lines}],"times":{times}}}'
 
 
-def _line(line: Line) -> str:
+def _line(line: SeriesLine) -> str:
     parts = [f'"label":{json.dumps(line.label)}', f'"values":{as_json(line.values)}']
     if line.low:
         parts += [f'"low":{as_json(line.low)}', f'"high":{as_json(line.high)}']

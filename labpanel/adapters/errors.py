@@ -4,24 +4,29 @@
 `permanent` means that trying again without a change is pointless.
 """
 
+from labpanel.lib.said import Said
 
-class AdapterError(Exception):
+
+class AdapterError(Said):
     """Something outside did not do what it was asked."""
 
     permanent = False
-
-    def __init__(self, sentence: str, detail: str = "") -> None:
-        super().__init__(sentence)
-        self.sentence = sentence
-        self.detail = detail
 
 
 class Unreachable(AdapterError):
     """No connection: the machine is off, gone, or the network is cut."""
 
+    http_status = 502
+
 
 class TimedOut(AdapterError):
     """The deadline passed without an answer; what was asked may still be under way."""
+
+    http_status = 504
+
+
+class Excessive(AdapterError):
+    """More was answered than is read."""
 
 
 class Refused(AdapterError):
@@ -36,6 +41,10 @@ class KeyRefused(Refused):
 
 class HostKeyChanged(Refused):
     """The machine shows another host key than the one that was confirmed."""
+
+
+class ForwardingForbidden(Refused):
+    """The machine's sshd leads no tunnel to its sockets."""
 
 
 class Missing(Refused):

@@ -2,6 +2,7 @@
 
 from django.urls import path
 
+from labpanel.home.views.clock import clock
 from labpanel.home.views.host import host
 from labpanel.home.views.overview import overview
 from labpanel.home.views.settings import settings
@@ -11,5 +12,6 @@ urlpatterns = [
     path("", overview, name="overview"),
     path("hosts/<slug:name>/", host, name="host"),
     path("vms/<uuid:uuid>/", vm, name="vm"),
+    path("clock/", clock, name="clock"),
     path("settings/", settings, name="settings"),
 ]

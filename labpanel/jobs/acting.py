@@ -5,42 +5,67 @@ from collections.abc import Callable
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 
-from labpanel.adapters.errors import AdapterError
+from labpanel.jobs.again import above, form_again
 from labpanel.jobs.ledger import Busy
 from labpanel.jobs.models import Job
-from labpanel.lib.refusal import Refusal
+from labpanel.lib.actor import Actor
+from labpanel.lib.form_again import RefusedForm
+from labpanel.lib.page_words import page_words
+from labpanel.lib.said import Said
 
 
 def act(request: HttpRequest, ask: Callable[[], Job]) -> HttpResponse:
-    """Open the job and lead to its page; a no is one sentence, with its status and a way back."""
+    """Open the job and lead to its page; a refusal is one sentence, with its status and a way
+    back."""
+    return answer(request, lambda: HttpResponseRedirect(ask().get_absolute_url()))
+
+
+def do(request: HttpRequest, deed: Callable[[], object], address: str) -> HttpResponse:
+    """Do it and lead to `address`; a refusal likewise."""
+
+    def done() -> HttpResponse:
+        deed()
+        return HttpResponseRedirect(address)
+
+    return answer(request, done)
+
+
+def answer(request: HttpRequest, make: Callable[[], HttpResponse], form: str = "") -> HttpResponse:
+    """What `make` answers; what is Said meanwhile is refused (`refuse`). The pages' one place for
+    refusals."""
     try:
-        return lead_to(request, ask().get_absolute_url())
-    except Busy as busy:
-        return refuse(request, busy.sentence, 409, busy.job)
-    except Refusal as refusal:
-        return refuse(request, refusal.sentence, refusal.status)
-    except AdapterError as error:
-        return refuse(request, error.sentence, 502)
+        return make()
+    except Said as no:
+        holder = no.job if isinstance(no, Busy) else None
+        return refuse(request, no.sentence, no.http_status, holder, form)
 
 
 def refuse(
-    request: HttpRequest, sentence: str, status: int, job: Job | None = None
+    request: HttpRequest, sentence: str, status: int, job: Job | None = None, form: str = ""
 ) -> HttpResponse:
-    back = request.META.get("HTTP_REFERER", "") if request.method == "POST" else ""
-    context = {"sentence": sentence, "job": job, "back": _path(request, back)}
+    """The form again with what was typed and why not, where its page can be shown, else a page
+    that says so. `form` is the address that the form sends to, if not this one."""
+    back, sentence = way_back(request), page_words(sentence)
+    if request.method == "POST":
+        link = (job.get_absolute_url(), "See what is being done") if job else None
+        posted = {name: [str(each) for each in values] for name, values in request.POST.lists()}
+        refused = RefusedForm(form or request.path, posted, sentence, link)
+        again = form_again(request, refused, [back, form or request.path, above(request.path)])
+        if again is not None:
+            return HttpResponse(again, status=status)
+    context = {"sentence": sentence, "job": job, "back": back}
     return render(request, "refused.html", context, status=status)
 
 
-def lead_to(request: HttpRequest, address: str) -> HttpResponse:
-    """A redirect; to htmx, which would follow it into a part of the page, a header."""
-    if request.headers.get("HX-Request") == "true":
-        return HttpResponse(status=204, headers={"HX-Redirect": address})
-    return HttpResponseRedirect(address)
+def way_back(request: HttpRequest) -> str:
+    """The page of this panel on which a button was pressed; empty where that is not known."""
+    back = request.META.get("HTTP_REFERER", "") if request.method == "POST" else ""
+    return _path(request, back)
 
 
-def asker(request: HttpRequest) -> str:
-    """Who asks, for the ledger."""
-    return request.user.get_username()
+def asker(request: HttpRequest) -> Actor:
+    """Who asks."""
+    return Actor.user(request.user.get_username())
 
 
 def _path(request: HttpRequest, address: str) -> str:

@@ -1,4 +1,4 @@
-"""The heart beat that says "somebody is at work on this job"."""
+"""The heartbeat by which a worker shows that it still runs a job."""
 
 import contextlib
 import logging
@@ -10,8 +10,9 @@ from django.utils import timezone
 
 from labpanel.jobs.models import Job
 from labpanel.jobs.states import State
+from labpanel.lib import tempo
 
-BEAT_SECONDS = 5
+BEAT_SECONDS = tempo.NOW.job_beat
 log = logging.getLogger(__name__)
 
 

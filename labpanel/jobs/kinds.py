@@ -16,14 +16,18 @@ class Kind:
     queue: str = "long"
 
 
+# Jobs that one wish opened: no worker claims it. groups.py
+GROUP = "group"
+
 KINDS: dict[str, Kind] = {
-    "backup": Kind("backups.tasks.back_up", "backups.services.settle.backup"),
-    "verify": Kind("backups.tasks.verify", "backups.services.settle.verify"),
-    "restore": Kind("backups.tasks.restore", "backups.services.settle_restore.restore"),
-    "prune": Kind("backups.tasks.prune", "backups.services.prune.settle"),
-    "mend": Kind("backups.tasks.mend", "backups.services.mend.settle"),
-    "rehearse": Kind("backups.tasks.rehearse", "backups.services.rehearse.settle"),
-    "instant": Kind("backups.tasks.run_instant", "backups.services.settle_instant.settle"),
+    "backup": Kind("backups.tasks.back_up", "backups.services.settling.settle.backup"),
+    "verify": Kind("backups.tasks.verify", "backups.services.settling.settle.verify"),
+    "restore": Kind("backups.tasks.restore", "backups.services.restore.settle.restore"),
+    "prune": Kind("backups.tasks.prune", "backups.services.prune.prune.settle"),
+    "mend": Kind("backups.tasks.mend", "backups.services.proof.mend.settle"),
+    "rehearse": Kind("backups.tasks.rehearse", "backups.services.rehearsal.rehearse.settle"),
+    "instant": Kind("backups.tasks.run_instant", "backups.services.instant.settle.settle"),
+    "remove": Kind("backups.tasks.remove_vm", "backups.services.made_vms.remove_vm.settle"),
     "move": Kind("labpanel.moves.tasks.move", "labpanel.moves.services.settle.move"),
-    "power": Kind("hosts.tasks.power", "hosts.services.power.settle", "quick"),
+    "power": Kind("hosts.tasks.power", "hosts.services.vms.power.settle", "quick"),
 }

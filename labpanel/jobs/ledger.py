@@ -1,5 +1,5 @@
-"""Opening, claiming and ending jobs. All state changes are conditional updates: whoever changes
-no row has lost the race and leaves quietly."""
+"""Opening, claiming and ending jobs. All state changes are conditional updates: the process that
+changes no row has lost the race and leaves quietly."""
 
 import functools
 import importlib
@@ -11,21 +11,24 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 from kombu.exceptions import OperationalError
 
-from labpanel.adapters import bus
+from labpanel.adapters.redis import bus
 from labpanel.celery import app
-from labpanel.jobs.kinds import KINDS
+from labpanel.jobs.kinds import GROUP, KINDS
 from labpanel.jobs.models import Job, JobLine
+from labpanel.jobs.obligations import forget_paid, pay_all
 from labpanel.jobs.states import ACTIVE, State
+from labpanel.lib.actor import PANEL, Actor
+from labpanel.lib.printable import printable
+from labpanel.lib.said import Said
 
 log = logging.getLogger(__name__)
 
 
-class Busy(Exception):
-    """Another job is at work on the same thing. `job` is that job."""
+class Busy(Said):
+    """Another job holds the same lock key. `job` is that job."""
 
     def __init__(self, job: Job) -> None:
         super().__init__(f"This is already being worked on: {job.title} (job {job.pk}).")
-        self.sentence = str(self)
         self.job = job
 
 
@@ -35,16 +38,16 @@ def open_job(
     *,
     subject: str = "",
     lock_key: str = "",
-    asked_by: str = "",
+    asked_by: Actor = PANEL,
     parameters: dict[str, Any] | None = None,
 ) -> Job:
     """Write the job down and send it on commit. Raises Busy if its lock is held."""
     fields = {
         "kind": kind,
-        "title": title,
+        "title": printable(title),
         "subject": subject,
         "lock_key": lock_key,
-        "asked_by": asked_by,
+        "asked_by": str(asked_by),
         "parameters": parameters or {},
     }
     while True:
@@ -74,7 +77,7 @@ def send(job: Job) -> None:
 
 
 def claim(job_id: int, worker: str) -> Job | None:
-    """Take a waiting job for `worker`; None if somebody else has it or it was cancelled."""
+    """Take a waiting job for `worker`; None if another worker has it or it was cancelled."""
     now = timezone.now()
     changed = Job.objects.filter(pk=job_id, state=State.WAITING).update(
         state=State.RUNNING, worker=worker, started_at=now, beat_at=now
@@ -83,7 +86,7 @@ def claim(job_id: int, worker: str) -> Job | None:
 
 
 def add_line(job_id: int, text: str) -> None:
-    JobLine.objects.create(job_id=job_id, text=text)
+    JobLine.objects.create(job_id=job_id, text=printable(text))
     bus.publish(f"job:{job_id}")
 
 
@@ -98,6 +101,7 @@ def finish(
     now: datetime | None = None,
 ) -> bool:
     """End an active job once. With `worker`, only if that worker still holds it."""
+    sentence = printable(sentence)
     active = Job.objects.filter(pk=job_id, state__in=ACTIVE)
     if worker:
         active = active.filter(worker=worker)
@@ -113,13 +117,19 @@ def finish(
         fields["progress"] = 100
     changed = bool(active.update(**fields))
     if changed:
+        forget_paid([Job(pk=job_id)])
         add_line(job_id, sentence)
         bus.publish("jobs")
     return changed
 
 
 def ask_to_cancel(job: Job) -> bool:
-    """A waiting job ends at once; a running one at its next step. False if it had ended."""
+    """A waiting job ends at once; a running one at its next step; of a group, each that has not
+    ended. False if it had ended."""
+    if job.kind == GROUP:
+        active = Job.objects.filter(parent=job.pk, state__in=ACTIVE)
+        each = [ask_to_cancel(child) for child in active]
+        return any(each)
     if Job.objects.filter(pk=job.pk, state=State.WAITING).update(
         state=State.CANCELLED, sentence="Cancelled before it began.", ended_at=timezone.now()
     ):
@@ -133,7 +143,9 @@ def ask_to_cancel(job: Job) -> bool:
 
 
 def settle(job: Job) -> str:
-    """Ask the hosts what is true of a job whose worker died; the sentence that says so."""
+    """Pay what a job owes whose worker died, and ask the hosts what is true of it; the sentence
+    that says so. Raises AdapterError while a host does not answer."""
+    pay_all(job)
     module, _, function = KINDS[job.kind].settle.rpartition(".")
     sentence: str = getattr(importlib.import_module(module), function)(job)
     return sentence

@@ -13,6 +13,14 @@ class Job(models.Model):
     title = models.TextField(help_text='what it does, as a sentence part: "Back up home to far"')
     subject = models.TextField(blank=True, help_text="what it is about: vm:<uuid>, store:<id>")
     lock_key = models.CharField(max_length=128, blank=True)
+    parent = models.ForeignKey(
+        "self",
+        null=True,
+        blank=True,
+        on_delete=models.SET_NULL,
+        related_name="children",
+        help_text="the group of the jobs that one wish opened",
+    )
     asked_by = models.CharField(max_length=150, blank=True)
     parameters = models.JSONField(default=dict)
     state = models.CharField(max_length=12, choices=State.choices, default=State.WAITING)
@@ -33,7 +41,7 @@ class Job(models.Model):
     detail = models.TextField(blank=True, help_text="for the log: detail or traceback")
     result = models.JSONField(null=True, blank=True)
     state_data = models.JSONField(
-        default=dict, blank=True, help_text="what a settling needs to find and clean up"
+        default=dict, blank=True, help_text="what the job noted of itself"
     )
 
     class Meta:
@@ -45,7 +53,7 @@ class Job(models.Model):
                 condition=models.Q(state__in=[state.value for state in ACTIVE])
                 & ~models.Q(lock_key=""),
                 name="one_active_job_for_a_lock",
-                violation_error_message="Another job is already at work on this.",
+                violation_error_message="Another job already works on this.",
             ),
         )
 
@@ -76,3 +84,29 @@ class JobLine(models.Model):
 
     def __str__(self) -> str:
         return self.text
+
+
+class Obligation(models.Model):
+    """Something that a job owes a host: written before the step that would leave something behind
+    there, gone when that is undone or the job no longer owes it. What it is: obligations.py."""
+
+    job = models.ForeignKey(Job, on_delete=models.CASCADE, related_name="obligations")
+    host = models.BigIntegerField(
+        null=True, blank=True, help_text="the Host's key; empty for the panel's own machine"
+    )
+    kind = models.CharField(max_length=32)
+    data = models.JSONField(default=dict)
+    created_at = models.DateTimeField(auto_now_add=True)
+    tried_at = models.DateTimeField(null=True, blank=True)
+    tries = models.PositiveIntegerField(default=0)
+    sentence = models.TextField(blank=True, help_text="what the last try found")
+    paid_at = models.DateTimeField(
+        null=True, blank=True, help_text="nothing is owed any more; the row goes with the job's end"
+    )
+
+    class Meta:
+        ordering = ("pk",)
+        indexes = (models.Index(fields=("kind", "paid_at")),)
+
+    def __str__(self) -> str:
+        return f"{self.kind} of job {self.job_id}"

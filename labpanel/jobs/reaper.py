@@ -9,15 +9,18 @@ from django.db import DatabaseError
 from django.db.models import Q
 
 from labpanel.adapters.errors import AdapterError
+from labpanel.clock.services.steady import steady
 from labpanel.jobs import ledger
 from labpanel.jobs.beat import beating
+from labpanel.jobs.kinds import GROUP
 from labpanel.jobs.models import Job
 from labpanel.jobs.states import State
 from labpanel.jobs.work import Failed
+from labpanel.lib import tempo
 
 log = logging.getLogger(__name__)
-SILENT_SECONDS = 30
-UNSENT_SECONDS = 60
+SILENT_SECONDS = tempo.NOW.job_silent
+UNSENT_SECONDS = tempo.NOW.job_unsent
 
 
 def reap(now: datetime) -> list[Job]:
@@ -25,12 +28,15 @@ def reap(now: datetime) -> list[Job]:
 
     The lock stays held while the hosts are asked: the claim goes to the reaper first, and the
     reaper beats, so that no second one begins. A host that does not answer leaves the job
-    running, for a later turn.
+    running, for a later turn. Right after a step of the clock no beat means anything: who lives
+    has beaten by the new time a turn later. A beat dated ahead is then as silent as an old one.
     """
     _send_again(now)
-    silent = now - timedelta(seconds=SILENT_SECONDS)
+    if not steady():
+        return []
     settled = []
-    for job in Job.objects.filter(state=State.RUNNING, beat_at__lt=silent):
+    running = Job.objects.filter(state=State.RUNNING).exclude(kind=GROUP)
+    for job in running.filter(_away_from(now, SILENT_SECONDS)):
         if _settle(job, now):
             settled.append(job)
     return settled
@@ -71,6 +77,12 @@ def _wait(job: Job, why: str) -> None:
 def _send_again(now: datetime) -> None:
     """Waiting jobs whose message was lost with the broker; claiming makes a second one harmless."""
     before = now - timedelta(seconds=UNSENT_SECONDS)
-    unsent = Q(beat_at=None, created_at__lt=before) | Q(beat_at__lt=before)
+    unsent = Q(beat_at=None, created_at__lt=before) | _away_from(now, UNSENT_SECONDS)
     for job in Job.objects.filter(unsent, state=State.WAITING):
         ledger.send(job)
+
+
+def _away_from(now: datetime, seconds: float) -> Q:
+    """Beats that are not within so many seconds of now, on either side."""
+    away = timedelta(seconds=seconds)
+    return Q(beat_at__lt=now - away) | Q(beat_at__gt=now + away)

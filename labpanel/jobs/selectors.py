@@ -3,6 +3,7 @@
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from labpanel.jobs import groups
 from labpanel.jobs.models import Job
 from labpanel.jobs.states import ACTIVE
 from labpanel.lib.refusal import Refusal
@@ -12,10 +13,11 @@ LINES = 500
 
 @dataclass(frozen=True, slots=True)
 class JobRow:
-    """A job as the API shows it. Times are ISO 8601 in UTC, sizes bytes, `seconds_left` may be
-    None where it is not known."""
+    """A job as the API shows it; `parent` is the number of the group that it belongs to. Times are
+    ISO 8601 in UTC, sizes bytes, `seconds_left` may be None where it is not known."""
 
     id: int
+    parent: int | None
     kind: str
     title: str
     subject: str
@@ -34,18 +36,30 @@ class JobRow:
     sentence: str
     result: dict[str, Any] | None
 
-    def as_json(self) -> dict[str, Any]:
-        return asdict(self)
+
+@dataclass(frozen=True, slots=True)
+class JobLogLine:
+    """`at` in ISO 8601."""
+
+    at: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class JobWithLines(JobRow):
+    """A job with its log: the newest LINES of its lines, oldest first."""
+
+    lines: list[JobLogLine]
 
 
 def recent_jobs(*, active: bool = False, limit: int = 50) -> list[JobRow]:
     """The newest jobs; with `active`, only those that wait or run."""
-    found = Job.objects.filter(state__in=ACTIVE) if active else Job.objects.all()
-    return [row(job) for job in found[:limit]]
+    found = groups.active() if active else Job.objects.all()
+    return [row(job) for job in groups.as_shown(found[:limit])]
 
 
 def active_jobs_of_vm(uuid: str) -> list[Job]:
-    """Jobs at work on a VM, by its UUID."""
+    """Active jobs of a VM, by its UUID."""
     return list(Job.objects.filter(subject=f"vm:{uuid}", state__in=ACTIVE))
 
 
@@ -56,19 +70,19 @@ def find_job(number: int) -> Job:
         newest = Job.objects.values_list("pk", flat=True).first()
         hint = f"the newest is {newest}" if newest else "there are none yet"
         raise Refusal(f"There is no job {number}; {hint}.", 404)
-    return job
+    return groups.as_shown([job])[0]
 
 
-def with_lines(job: Job) -> dict[str, Any]:
-    """The job with its log: `lines` [{"at", "text"}], the newest LINES of them, oldest first."""
+def with_lines(job: Job) -> JobWithLines:
     newest = job.lines.order_by("-pk")[:LINES]
-    lines = [{"at": line.at.isoformat(), "text": line.text} for line in reversed(newest)]
-    return {**row(job).as_json(), "lines": lines}
+    lines = [JobLogLine(line.at.isoformat(), line.text) for line in reversed(newest)]
+    return JobWithLines(**asdict(row(job)), lines=lines)
 
 
 def row(job: Job) -> JobRow:
     return JobRow(
         id=job.pk,
+        parent=job.parent_id,
         kind=job.kind,
         title=job.title,
         subject=job.subject,
@@ -78,7 +92,7 @@ def row(job: Job) -> JobRow:
         done_bytes=job.done_bytes,
         total_bytes=job.total_bytes,
         bytes_per_second=job.bytes_per_second,
-        seconds_left=_seconds_left(job),
+        seconds_left=seconds_left_of(job),
         cancel_asked=job.cancel_asked,
         asked_by=job.asked_by,
         created_at=job.created_at.isoformat(),
@@ -89,7 +103,8 @@ def row(job: Job) -> JobRow:
     )
 
 
-def _seconds_left(job: Job) -> int | None:
+def seconds_left_of(job: Job) -> int | None:
+    """At its present speed; None where that is not known."""
     if not job.is_active or not job.bytes_per_second or not job.total_bytes:
         return None
     return round(max(0, job.total_bytes - job.done_bytes) / job.bytes_per_second)

@@ -30,7 +30,7 @@ def between(earlier: datetime, later: datetime) -> str:
 
 
 def ago(then: datetime | None, now: datetime) -> str:
-    """ "8 s ago"; "never" for None. A time to come (clocks differ) is "just now"."""
+    """ "8 s ago"; "never" for None. A time in the future (clocks differ) is "just now"."""
     if then is None:
         return "never"
     if then >= now - timedelta(seconds=1):

@@ -14,7 +14,7 @@ class GuestDisk:
 
 
 @dataclass(frozen=True, slots=True)
-class Mount:
+class GuestMount:
     """A file system on a block device of the guest."""
 
     point: str
@@ -43,7 +43,7 @@ class Guest:
     the agent may not run programs, and `why_no_trees` says so."""
 
     disks: tuple[GuestDisk, ...]
-    mounts: tuple[Mount, ...]
+    mounts: tuple[GuestMount, ...]
     wanted: tuple[str, ...] = ()
     trees: Mapping[str, Tree] = field(default_factory=dict)
     why_no_trees: str = ""
@@ -54,7 +54,7 @@ class Guest:
 
 
 @dataclass(frozen=True, slots=True)
-class FileSystem:
+class GuestFileSystem:
     """Content of a disk seen from outside the guest. `device` is named as the VM names it (`vda1`,
     `vg0/root`). `point` is where the guest's own fstab mounts it, empty if it does not say;
     `why_not` says what is wrong with it, `hidden` why the appliance cannot read its kind, and
@@ -80,6 +80,6 @@ class Insides:
     file system without a mount point by its name."""
 
     disks: tuple[GuestDisk, ...]
-    systems: tuple[FileSystem, ...]
+    systems: tuple[GuestFileSystem, ...]
     lacking: Mapping[str, str] = field(default_factory=dict)
     trees: Mapping[str, Tree] = field(default_factory=dict)

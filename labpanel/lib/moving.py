@@ -2,11 +2,15 @@
 
 from dataclasses import dataclass, field
 
+from labpanel.lib.definition import Reach
+
 
 @dataclass(frozen=True, slots=True)
 class MovingDisk:
     """One virtual disk, in libvirt's words. Sizes in bytes; `stacked` says that it lies on a
-    backing file; `medium` that it is a CD-ROM or floppy drive."""
+    backing file; `medium` that it is a CD-ROM or floppy drive; `encrypted` that QEMU has its key;
+    `sliced` that it is a part of a larger file; `data_elsewhere` that the image holds tables only;
+    `corrupt` that QEMU has marked it so; `inside` are snapshots inside it, by name."""
 
     target: str
     kind: str
@@ -18,6 +22,17 @@ class MovingDisk:
     medium: bool = False
     read_only: bool = False
     shareable: bool = False
+    transient: bool = False
+    encrypted: bool = False
+    sliced: bool = False
+    data_elsewhere: bool = False
+    corrupt: bool = False
+    inside: tuple[str, ...] = ()
+
+    @property
+    def far(self) -> bool:
+        """It is not a file or device of the host itself."""
+        return self.kind not in {"file", "block"}
 
     @property
     def travels(self) -> bool:
@@ -26,12 +41,33 @@ class MovingDisk:
 
 
 @dataclass(frozen=True, slots=True)
-class Needs:
-    """What the domain's own description asks of any host.
+class Thing:
+    """A file, folder or device of a host that must be there as it is: where it is looked for, and
+    what its owner calls it."""
+
+    path: str
+    words: str
+
+
+@dataclass(frozen=True, slots=True)
+class Having:
+    """What a host has and lacks of what a VM needs: `missing` paths and programs; the names of its
+    bridges, and of all its network interfaces."""
+
+    missing: tuple[str, ...] = ()
+    missing_programs: tuple[str, ...] = ()
+    bridges: tuple[str, ...] = ()
+    interfaces: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class DomainNeeds:
+    """What the domain's own description asks of any host, the one list of moves and restores.
 
     `networks` and `bridges` by name; `directs` the host's interfaces that macvtap uses;
-    `passthrough` in words; `files` that must be there as they are (kernel, firmware, read-only
-    disks); `emulated` is true for TCG, where the host's CPU does not matter.
+    `passthrough` in words; `things` that must be there as they are (emulator, kernel, firmware,
+    read-only disks, devices); `volumes` of pools, as (pool, volume); `emulated` is true for TCG,
+    where the host's CPU does not matter.
     """
 
     name: str
@@ -48,7 +84,8 @@ class Needs:
     bridges: tuple[str, ...] = ()
     directs: tuple[str, ...] = ()
     passthrough: tuple[str, ...] = ()
-    files: tuple[str, ...] = ()
+    things: tuple[Thing, ...] = ()
+    volumes: tuple[tuple[str, str], ...] = ()
     nvram: str = ""
     tpm: bool = False
     huge_pages: bool = False
@@ -58,12 +95,28 @@ class Needs:
         return tuple(disk for disk in self.disks if disk.travels)
 
     @property
+    def paths(self) -> list[str]:
+        """Everything that is to be looked for on a host: things, and media."""
+        media = [disk.source for disk in self.media if not disk.far]
+        return [*(thing.path for thing in self.things), *media]
+
+    @property
+    def programs(self) -> list[str]:
+        """libvirt starts an emulated TPM with these."""
+        return ["swtpm", "swtpm_setup"] if self.tpm else []
+
+    @property
+    def asked_cpu(self) -> str:
+        """The <cpu> that a host's libvirt is to judge; empty where there is nothing to judge."""
+        return "" if self.emulated or self.cpu_mode == "host-passthrough" else self.cpu
+
+    @property
     def media(self) -> tuple[MovingDisk, ...]:
         return tuple(disk for disk in self.disks if disk.medium and disk.source)
 
 
 @dataclass(frozen=True, slots=True)
-class Now:
+class DomainNow:
     """What libvirt says of the domain at this moment."""
 
     active: bool
@@ -78,7 +131,7 @@ class Now:
 
 
 @dataclass(frozen=True, slots=True)
-class Trouble:
+class OpenFinding:
     """An open finding of a host. `mount_point` is set for a file system's; `touches` says that it
     names the VM that moves."""
 
@@ -100,21 +153,42 @@ class Space:
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
+class Draft:
+    """The VM's description as the host would get it: `portable` for the running VM, empty if it is
+    off, and `persistent`. `open` is what in it reaches into the host and needs the owner's word,
+    with the `code` of that list; `agreed` says what the owner's word let through or left out;
+    `against` is libvirt's own word against it. `needs` is what it asks of the host as it is, and
+    `least` what it would ask without all that can be left out of it."""
+
+    portable: str
+    persistent: str
+    open: tuple[Reach, ...] = ()
+    code: str = ""
+    can_drop: bool = False
+    agreed: tuple[str, ...] = ()
+    against: str = ""
+    needs: DomainNeeds | None = None
+    least: DomainNeeds | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MoveTarget:
     """One host that the VM may go to. `error` says why it could not be asked; then the rest is
     empty. `paths` maps each image's path at the source to the one it would get here; `machine`
-    and `cpu` are libvirt's own words against the machine type and the CPU."""
+    and `cpu` are libvirt's own words against the machine type and the CPU; `draft` is the
+    description that it would get, None where nothing was asked."""
 
     name: str
     error: str = ""
     root: bool = True
-    troubles: tuple[Trouble, ...] = ()
+    troubles: tuple[OpenFinding, ...] = ()
     uuids: frozenset[str] = frozenset()
     names: frozenset[str] = frozenset()
     paths: dict[str, str] = field(default_factory=dict)
     taken: frozenset[str] = frozenset()
     missing: frozenset[str] = frozenset()
     missing_programs: frozenset[str] = frozenset()
+    missing_volumes: frozenset[tuple[str, str]] = frozenset()
     spaces: tuple[Space, ...] = ()
     memory_available: int = 0
     networks: frozenset[str] = frozenset()
@@ -124,11 +198,16 @@ class Target:
     cpu: str = ""
     libvirt: int = 0
     qemu: int = 0
+    draft: Draft | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Obstacle:
-    """One reason against a move, or with `blocking` false one thing to know before it."""
+    """One reason against a move, or with `blocking` false one thing to know before it. With `asks`
+    the owner's word takes it away; `typed` says how on the command line, where a page has buttons.
+    """
 
     sentence: str
     blocking: bool = True
+    asks: bool = False
+    typed: bool = False

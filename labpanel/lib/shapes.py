@@ -1,6 +1,19 @@
 """Frozen values that cross the seams between floors. Standard library only."""
 
 from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class LibvirtSocket(StrEnum):
+    """Where libvirt listens on a host. There is no third place, whatever a host or a row says."""
+
+    LIBVIRTD = "/run/libvirt/libvirt-sock"
+    VIRTQEMUD = "/run/libvirt/virtqemud-sock"
+
+    @classmethod
+    def known(cls, word: object) -> "LibvirtSocket | None":
+        """The place that `word` names; None for every other word."""
+        return next((place for place in cls if place.value == word), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -9,13 +22,13 @@ class Endpoint:
 
     `target` is an SSH target (`user@address` or `user@address:port`), or "local" for the machine
     that the panel runs on. `host_key` is a known_hosts line without its host field
-    ("ssh-ed25519 AAAA…"); `libvirt_socket` the path of libvirt's socket on that machine.
+    ("ssh-ed25519 AAAA…").
     """
 
     name: str
     target: str
     host_key: str = ""
-    libvirt_socket: str = "/run/libvirt/libvirt-sock"
+    libvirt_socket: LibvirtSocket = LibvirtSocket.LIBVIRTD
 
     @property
     def is_local(self) -> bool:

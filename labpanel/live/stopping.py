@@ -1,4 +1,4 @@
-"""Open streams never end by themselves: they must hear that the server is told to stop.
+"""Open streams never end unasked: they must hear that the server is told to stop.
 
 The server (uvicorn) waits for open answers, then kills them with a complaint in the log. It offers
 no hook that runs before the wait, so the signal itself is listened to, in front of its handler.

@@ -4,13 +4,15 @@ from uuid import UUID
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
+from django.utils import timezone
 from django.views.decorators.http import require_http_methods
 
+from backups.selectors.restore.bring_back import bring_back_of
 from hosts.models import VM, Host
 from hosts.selectors.naming import find_host
-from labpanel.jobs.acting import act, asker, refuse
+from labpanel.jobs.acting import act, answer, asker
 from labpanel.jobs.models import Job
-from labpanel.lib.refusal import Refusal
+from labpanel.lib.definition import spoken
 from labpanel.moves.services.move import ask
 from labpanel.moves.services.plan import plan
 
@@ -21,15 +23,19 @@ def move(request: HttpRequest, uuid: UUID) -> HttpResponse:
     vm = get_object_or_404(VM.objects.select_related("host"), uuid=uuid)
     if request.method == "POST":
         return act(request, lambda: _ask(request, vm))
-    try:
+
+    def planned() -> HttpResponse:
         found = plan(vm, _host(request.GET.get("to", "")))
-    except Refusal as refusal:
-        return refuse(request, refusal.sentence, refusal.status)
-    return render(request, "moves/plan.html", {"vm": vm, "plan": found})
+        bring = None if found.possible else bring_back_of(vm, timezone.now())
+        return render(request, "moves/plan.html", {"vm": vm, "plan": found, "bring": bring})
+
+    return answer(request, planned)
 
 
 def _ask(request: HttpRequest, vm: VM) -> Job:
-    return ask(vm, _host(request.POST.get("to", "")), asker(request))
+    said = request.POST
+    word = spoken(said.get("accept_reach", ""), drop=said.get("drop_reach") == "1")
+    return ask(vm, _host(said.get("to", "")), asker(request), word, on_page=True)
 
 
 def _host(name: str) -> Host | None:

@@ -1,4 +1,4 @@
-"""`python -m labpanel.supervise up|down`; `./panel` is the door to it."""
+"""`python -m labpanel.supervise up|down`; `./panel` calls it."""
 
 import argparse
 import asyncio
@@ -6,11 +6,32 @@ import os
 import sys
 from pathlib import Path
 
+from django.core.exceptions import ImproperlyConfigured
+
 from labpanel import env
-from labpanel.supervise import detach, listen, logs, orphans, prepare, run, runtime, services
+from labpanel.lib import instance
+from labpanel.supervise import (
+    detach,
+    listen,
+    logs,
+    orphans,
+    prepare,
+    private,
+    run,
+    runtime,
+    services,
+)
 from labpanel.supervise.claim import Claim
 from labpanel.supervise.down import down
 
+START_EMPTY = "LABPANEL_START_EMPTY"
+REFUSALS = (
+    ImproperlyConfigured,
+    listen.BadListen,
+    prepare.NotReady,
+    private.NotPrivate,
+    services.NoRedis,
+)
 LOCAL_LIBVIRT = Path("/run/libvirt/libvirt-sock")
 
 
@@ -18,19 +39,33 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="./panel")
     parser.add_argument("verb", choices=["up", "down"])
     parser.add_argument("--detach", action="store_true", help="return once the panel answers")
+    parser.add_argument(
+        "--start-empty",
+        action="store_true",
+        help="begin anew although the database is damaged or gone; what is there is kept aside",
+    )
     parser.add_argument("--announce", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
-    claim = Claim(env.home())
-    claim.home.mkdir(mode=0o700, parents=True, exist_ok=True)
-    if options.verb == "down":
-        return down(claim, env.runtime())
-    if options.detach:
-        return detach.start_detached(claim.home)
+    os.umask(private.UMASK)
     try:
-        return up(claim, quiet=options.announce)
-    except (listen.BadListen, services.NoRedis, prepare.NotReady) as error:
+        return do(options)
+    except REFUSALS as error:
         print(error, file=sys.stderr)
         return 1
+
+
+def do(options: argparse.Namespace) -> int:
+    claim = Claim(env.home())
+    if options.verb == "down":
+        claim.home.mkdir(parents=True, exist_ok=True)
+        return down(claim, env.runtime())
+    private.check(claim.home)
+    env.tempo()
+    if options.start_empty:
+        os.environ[START_EMPTY] = "1"
+    if options.detach:
+        return detach.start_detached(claim.home)
+    return up(claim, quiet=options.announce)
 
 
 def up(claim: Claim, *, quiet: bool) -> int:
@@ -45,18 +80,20 @@ def up(claim: Claim, *, quiet: bool) -> int:
     where = listen.settle(listen.parse(env.text("LABPANEL_LISTEN")))
     runtime.clear(env.runtime())  # what a killed panel left
     sockets = env.runtime()
-    environment(where)
+    token = instance.new_token()
+    environment(where, token)
     log = logs.to_file(claim.home / "log", echo=not quiet)
     prepare.prepare(env.REPOSITORY)
+    os.environ.pop(START_EMPTY, None)  # said for this start alone
     orphans.adopt()
     table = services.table(sockets, where)
-    claim.write(where.url)
+    claim.write(where.public)
 
     def on_ready() -> None:
         announce(where, quiet=quiet)
 
     try:
-        status = asyncio.run(run.supervise(table, where.url, on_ready))
+        status = asyncio.run(run.supervise(table, run.WebAddress(where, token), on_ready))
     finally:
         runtime.close_masters(sockets)
         orphans.end_all()
@@ -67,8 +104,9 @@ def up(claim: Claim, *, quiet: bool) -> int:
     return status
 
 
-def environment(where: listen.Listen) -> None:
+def environment(where: listen.Listen, token: str) -> None:
     """What every process of the panel shares."""
+    os.environ[instance.VARIABLE] = token
     os.environ["LABPANEL_HOME"] = str(env.home())
     os.environ["LABPANEL_LISTEN"] = f"{where.address}:{where.port}"
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "labpanel.settings")
@@ -84,7 +122,7 @@ def announce(where: listen.Listen, *, quiet: bool) -> None:
         status, output = prepare.manage(env.REPOSITORY, "panel", "host", "add-local", deadline=90)
         if status:
             print(output, file=sys.stderr)
-    url = env.text("LABPANEL_URL") or where.url
+    url = env.text("LABPANEL_URL") or where.public
     print(f"The panel is at {url}")
     # Status 1: the first account exists, there is nothing to say.
     status, output = prepare.manage(env.REPOSITORY, "panel", "first-link", deadline=60)

@@ -20,13 +20,17 @@ class Child:
         self.service = service
         self.log = logging.getLogger(f"panel.{service.name}")
         self.process: asyncio.subprocess.Process | None = None
+        self.began: float | None = None  # by CLOCK_MONOTONIC; None while it does not run
         self._pause = FIRST_PAUSE
 
     async def keep(self) -> None:
         """Run until cancelled; whatever ends is started again."""
         while True:
             began = time.monotonic()
-            status = await self._run()
+            try:
+                status = await self._run()
+            finally:
+                self.began = None
             if time.monotonic() - began > WELL_AFTER:
                 self._pause = FIRST_PAUSE
             self.log.error("ended with status %s; again in %.1f s", status, self._pause)
@@ -45,6 +49,7 @@ class Child:
             start_new_session=True,
             limit=1 << 20,
         )
+        self.began = time.monotonic()
         copy = asyncio.ensure_future(self._copy_lines(self.process))
         status = await self.process.wait()
         # Whatever it left behind may hold the pipe open: the last lines, but no longer.
@@ -64,6 +69,15 @@ class Child:
             if not line:
                 return
             self.log.info("%s", line.decode("utf-8", "replace").rstrip())
+
+    def kill(self, why: str) -> None:
+        """At once, what it started along with it: TERM would never reach one that is stopped."""
+        process = self.process
+        if process is None or process.returncode is not None:
+            return
+        self.log.error("%s and is killed", why)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
 
     async def stop(self) -> None:
         """TERM, then KILL after the service's grace. The task of `keep` is cancelled before."""

@@ -40,6 +40,12 @@ class Claim:
         self._handle = handle
         return True
 
+    def release(self) -> None:
+        """Let another process take the home."""
+        if self._handle is not None:
+            os.close(self._handle)
+            self._handle = None
+
     def write(self, url: str) -> None:
         pid = os.getpid()
         fresh = self.record.with_suffix(".new")

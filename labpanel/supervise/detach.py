@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from labpanel.lib.printable import printable, printable_lines
+
 TAIL = 25  # lines of the log that a failed start shows
 
 
@@ -27,7 +29,8 @@ def start_detached(home: Path) -> int:
         sys.stdout.write(said.decode("utf-8", "replace"))
         return 0
     status = process.wait()
-    print(errors.read_text(encoding="utf-8", errors="replace").rstrip(), file=sys.stderr)
+    why = errors.read_text(encoding="utf-8", errors="replace").rstrip()
+    print(printable_lines(why), file=sys.stderr)
     return status or 1
 
 
@@ -44,4 +47,4 @@ def tail(path: Path) -> str:
         lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
         return ""
-    return "\n".join(lines[-TAIL:])
+    return "\n".join(printable(line) for line in lines[-TAIL:])

@@ -34,7 +34,7 @@ def reap(known: set[int]) -> None:
         try:
             os.waitpid(pid, os.WNOHANG)
         except ChildProcessError:
-            pass  # its own waiter was quicker
+            pass  # its own waiter has collected it
 
 
 def end_all(grace: float = 3.0) -> list[int]:

@@ -18,12 +18,16 @@ class NoRedis(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """A process to keep running. `grace` is the time in seconds between TERM and KILL."""
+    """A process to keep running. `grace` is the time in seconds between TERM and KILL. `sign` is
+    how it is asked for a sign of life: "http", "ping", "stamp", or "" for not at all; one that
+    gives none for `silent` seconds is killed."""
 
     name: str
     argv: tuple[str, ...]
     grace: float = 8.0
     socket: Path | None = None
+    sign: str = ""
+    silent: float = 45.0
     env: dict[str, str] = field(default_factory=dict)
 
 
@@ -59,16 +63,12 @@ def redis(runtime: Path) -> Service:
     }
     flags = [word for name, value in words.items() for word in (f"--{name}", value)]
     argv = (redis_program(runtime), *flags, "--save", "")
-    return Service("redis", argv, socket=runtime / "redis.sock")
+    return Service("redis", argv, socket=runtime / "redis.sock", sign="ping", silent=30.0)
 
 
 def web(listen: Listen) -> Service:
-    # An open event stream never ends by itself: without the limit uvicorn waits for ever.
-    flags = f"--host {listen.address} --port {listen.port} --timeout-graceful-shutdown 3"
-    rest = "--lifespan off --no-access-log --no-server-header"
-    return Service(
-        "web", python("-m", "uvicorn", "labpanel.asgi:application", *flags.split(), *rest.split())
-    )
+    words = ("--host", listen.address, "--port", str(listen.port))
+    return Service("web", python("-m", "labpanel.door", *words), sign="http")
 
 
 def worker(queue: str, threads: int) -> Service:
@@ -76,11 +76,12 @@ def worker(queue: str, threads: int) -> Service:
     quiet = "--without-gossip --without-mingle --without-heartbeat"
     # Root is what libvirt's socket and the practice lab want; tasks carry JSON, never pickles.
     calm = {"PYTHONWARNINGS": "ignore:You're running the worker with superuser privileges"}
-    return Service(queue, celery("worker", *flags.split(), *quiet.split()), env=calm)
+    words = celery("worker", *flags.split(), *quiet.split())
+    return Service(queue, words, env=calm, sign="stamp", silent=60.0)
 
 
 def beat() -> Service:
-    return Service("beat", python("-m", "labpanel.supervise.beat"))
+    return Service("beat", python("-m", "labpanel.supervise.beat"), sign="stamp")
 
 
 def python(*words: str) -> tuple[str, ...]:

@@ -5,8 +5,8 @@
 # To build libvirt-python and to run the panel. redis-tools holds the server without its service.
 base_packages='gcc libc6-dev pkg-config libvirt-dev python3-dev python3-venv redis-tools
     openssh-client smartmontools qemu-utils python3-libnbd libnbd-bin'
-test_packages='chromium fonts-noto-cjk libfaketime'
-check_packages='shellcheck'
+test_packages='chromium fonts-noto-cjk libfaketime tcsh'
+check_packages='shellcheck gettext'
 
 say() { printf '%s\n' "./panel: $*" >&2; }
 die() { say "$*"; exit 1; }
@@ -61,6 +61,15 @@ need_lab_packages() {
     need_packages $(lab_do packages)
 }
 
+# The tests start a server of their own: the package is to make no cluster that starts with the machine.
+need_postgres() {
+    need_packages postgresql-common
+    no_cluster=/etc/postgresql-common/createcluster.d/labpanel.conf
+    [ -z "$(missing_of postgresql)" ] || printf 'create_main_cluster = false\n' >"$no_cluster"
+    need_packages postgresql
+    rm -f "$no_cluster"
+}
+
 digest_of() { cat -- "$@" | sha256sum | cut -c1-20; }
 
 # need_python run|dev: the virtual environment, exactly as locked.
@@ -75,7 +84,13 @@ need_python() {
     ) 8<"$top/requirements.lock" || die "the Python packages could not be installed."
 }
 
+# Another user than the one who installed it only runs the panel.
+may_install() {
+    [ -w "$top" ] || { say "what the panel needs is not in place. Run: sudo $top/panel install"; return 1; }
+}
+
 make_python() {
+    may_install || return 1
     say "making .venv with the locked Python packages ($1)"
     base=$(find_python) || { say "Python 3.11 or newer with venv is needed."; return 1; }
     "$python" -c 'import pip' 2>/dev/null || quietly "$base" -m venv --clear "$venv" || return 1
@@ -101,6 +116,7 @@ need_front() {
         flock 8
         locked=$(digest_of "$top/package.json" "$top/package-lock.json")
         [ "$(cat "$top/node_modules/.made" 2>/dev/null)" != "$locked" ] || exit 0
+        may_install || exit 1
         say "fetching the locked front-end files into node_modules"
         cd "$top" && PATH=$venv/bin:$PATH quietly "$python" "$venv/bin/npm" ci \
             --ignore-scripts --no-audit --no-fund && printf '%s\n' "$locked" >node_modules/.made

@@ -7,7 +7,7 @@
   const POLL = 15_000, OLD_SECONDS = 60, REST = 800;
   const live = document.getElementById("live");
   const address = document.body.dataset.events;
-  let connected = false, stale = false, lookedAt = 0, waiting = 0;
+  let connected = false, stale = false, lookedAt = 0, waiting = 0, looking = null;
 
   const cares = (topic) => live.dataset.topics.split(" ").includes(topic);
   const look = () => {
@@ -15,8 +15,30 @@
     if (document.hidden) { stale = true; return; }
     lookedAt = performance.now();
     stale = false;
-    htmx.trigger(live, "look");
+    lookAgain();
   };
+  /* The page's own address once more; a later look takes the place of one under way. What does not
+     answer shows as age. A form that was refused stands still: its page has no data-look. */
+  async function lookAgain() {
+    if (live.dataset.look === undefined) return;
+    looking?.abort();
+    looking = new AbortController();
+    try {
+      const answer = await fetch(location.href, { headers: { "X-Labpanel-Look": "1" }, cache: "no-store", signal: looking.signal });
+      const lead = answer.headers.get("X-Labpanel-Lead");
+      if (lead) location.assign(lead);
+      if (!answer.ok) return;
+      const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
+      const found = fresh.getElementById("live");
+      if (!found) return;
+      document.title = fresh.title;
+      morph(live, found);
+      rememberAge();
+      tick();
+    } catch (error) {
+      if (error.name !== "AbortError" && !(error instanceof TypeError)) throw error;
+    }
+  }
   /* At most once in REST ms: several topics often come together. */
   const lookSoon = () => {
     if (!waiting && live.dataset.topics) waiting = setTimeout(look, Math.max(50, lookedAt + REST - performance.now()));
@@ -89,7 +111,6 @@
   rememberAge();
   tick();
   setInterval(() => { if (!document.hidden) tick(); }, 1000);
-  document.addEventListener("htmx:afterSwap", () => { rememberAge(); tick(); });
   document.addEventListener("visibilitychange", () => { if (!document.hidden) { tick(); if (stale) lookSoon(); } });
   if (live.dataset.topics) setInterval(() => { if (!connected) lookSoon(); }, POLL);
   if (address && "EventSource" in window) listen();

@@ -1,9 +1,10 @@
 "use strict";
-/* An htmx swap that changes only what differs: nothing jumps, what is unfolded or typed stays.
+/* morph(old, fresh) makes one element as another, changing only what differs: nothing jumps, what is
+   unfolded or typed stays.
 
    Elements are the same where their id or data-key agrees, else where their tag does. What carries
    data-keep is left to the script that drew it. */
-(() => {
+const morph = (() => {
   const keyOf = (node) => node.id || node.dataset?.key || "";
   const same = (a, b) => a.nodeType === b.nodeType && a.nodeName === b.nodeName && keyOf(a) === keyOf(b);
 
@@ -48,14 +49,5 @@
     if (old.nodeName !== "TEXTAREA") children(old, fresh);
   }
 
-  htmx.defineExtension("morph", {
-    isInlineSwap: (style) => style === "morph",
-    handleSwap(style, target, fragment) {
-      if (style !== "morph") return false;
-      const fresh = fragment.id === target.id ? fragment : fragment.querySelector(`#${target.id}`);
-      if (!fresh) return [];
-      node(target, fresh);
-      return [target];
-    },
-  });
+  return node;
 })();

@@ -1,13 +1,14 @@
-"""The scripts that work on hosts, at work on this machine."""
+"""The programs for hosts, run on this machine."""
 
 import subprocess
 from collections.abc import Callable, Iterator
 
 import pytest
 
-from labpanel.adapters.image_host import ImageHost
-from labpanel.adapters.machine import PYTHON, Machine
-from labpanel.adapters.mover import Mover
+from labpanel.adapters.images.image_host import ImageHost
+from labpanel.adapters.images.mover import Mover
+from labpanel.adapters.ssh.machine import PYTHON, Machine
+from labpanel.adapters.store.prover import Prover
 from labpanel.lib.shapes import PANEL
 
 
@@ -22,6 +23,12 @@ def qemu(needs: Callable[..., None]) -> None:
 def images(qemu: None) -> Iterator[ImageHost]:
     with ImageHost(Machine(PANEL)) as host:
         yield host
+
+
+@pytest.fixture
+def prover(qemu: None) -> Iterator[Prover]:
+    with Prover(Machine(PANEL), "") as script:
+        yield script
 
 
 @pytest.fixture

@@ -7,11 +7,15 @@ import hashlib
 import json
 import random
 import subprocess
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from labpanel.adapters.scripts import digests, manifests
+from labpanel.lib.store_format import digests
+from labpanel.lib.store_format.names import MANIFEST
+from labpanel.onhost.store import manifests
+from tests.made_manifests import sealed, written
 
 BLOCK = digests.BLOCK
 VM = "11111111-2222-4333-8444-555555555555"
@@ -24,6 +28,7 @@ class Made:
     store: Path
     chance: random.Random
     held: dict[str, dict[str, bytes]] = field(default_factory=dict)
+    sign: Callable[[dict[str, Any]], dict[str, Any]] = sealed
 
     @property
     def folder(self) -> Path:
@@ -54,13 +59,18 @@ class Made:
             "host": "alpha",
             "taken_at": taken_at or f"2026-11-{number:02}T00:00:00+00:00",
             "consistency": "powered off",
+            **self._ids(),
             "parent": next(reversed(self.held), None),
             "files": {"domain.xml": hashlib.sha256(b"<domain/>").hexdigest()},
             "disks": entries,
         }
-        manifests.write_json(place / manifests.MANIFEST, manifests.sealed(manifest))
+        (place / MANIFEST).write_text(written(self.sign(manifest)))
         self.held[key] = disks
         return key
+
+    def _ids(self) -> dict[str, str]:
+        marker = json.loads((self.store / "labpanel-store.json").read_text())
+        return {name: marker[name] for name in ("store_id", "panel_id")}
 
     def _disk(self, place: Path, target: str, content: bytes, parent: str | None) -> dict[str, Any]:
         image, listed = place / f"{target}.qcow2", place / f"{target}.digests"
@@ -89,9 +99,14 @@ class Made:
         }
 
     def manifest(self, key: str) -> dict[str, Any]:
-        found, wrong = manifests.read(self.folder / key / manifests.MANIFEST)
+        found, wrong = manifests.read(self.folder / key / MANIFEST)
         assert found is not None, f"{key}: {wrong}"
-        return found
+        return found.as_json()
+
+    def rewrite(self, key: str, manifest: dict[str, Any]) -> None:
+        """Another manifest in the place of a generation's, with seals that hold."""
+        whole = {name: manifest[name] for name in manifest if name not in {"seal", "content"}}
+        (self.folder / key / MANIFEST).write_text(written(sealed(whole)))
 
     def listed(self) -> list[str]:
         return sorted(place.parent.name for place in self.folder.glob("*/manifest.json"))

@@ -1,4 +1,4 @@
-"""Images of made-up content, and the scripts at work on this machine."""
+"""Images of made-up content, and the programs for hosts, run on this machine."""
 
 import hashlib
 import os

@@ -5,6 +5,8 @@ A step is whatever changes something: a rename, a removal, a program that is run
 and while it runs). After each kill what stays must read as it did, and the next prune must end it.
 """
 
+import contextlib
+import ctypes
 import os
 import random
 import shutil
@@ -12,11 +14,11 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from labpanel.adapters.scripts import exporter, keeper, pruner
+from labpanel.onhost.images import exporter
+from labpanel.onhost.store import keeper, pruner
 from tests.adapters import generations
 from tests.adapters.generations import BLOCK, VM, Made, changed
 
@@ -24,7 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 IDS = ("panel-one", "store-one")
-CHANGES = ("replace", "unlink", "rmdir", "truncate")
+_SUBREAPER = 36  # linux/prctl.h
+CHANGES = ("replace", "unlink", "rmdir", "ftruncate")
 
 
 class Steps:
@@ -66,7 +69,9 @@ def pruned(store: Path, drop: list[str], fatal: int) -> bool:
             exporter.stop_all()
         os._exit(0)
     _, status = os.waitpid(child, 0)
-    time.sleep(0.02)  # its own children are killed with it
+    with contextlib.suppress(ChildProcessError):
+        while True:  # its own children are killed with it, and become ours
+            os.waitpid(-1, 0)
     assert status in {0, signal.SIGKILL}, status
     return status == 0
 
@@ -87,9 +92,9 @@ def store_of(place: Path) -> tuple[Made, list[str], list[str]]:
 
 def look(made: Made, stay: list[str]) -> None:
     """What a look at the store says between a kill and the next prune."""
-    seen = {entry["key"]: entry for entry in keeper.look(str(made.store), *IDS)["generations"]}
+    seen = {entry.key: entry for entry in keeper.seen(str(made.store), *IDS).generations}
     for key in stay:
-        assert "damage" not in seen[key], seen[key]
+        assert not seen[key].damage, seen[key]
 
 
 def once(pristine: Made, drop: list[str], stay: list[str], fatal: int) -> bool:
@@ -113,6 +118,7 @@ def once(pristine: Made, drop: list[str], stay: list[str], fatal: int) -> bool:
 
 
 def main(folder: str, shard: int, shards: int) -> None:
+    ctypes.CDLL(None).prctl(_SUBREAPER, 1, 0, 0, 0)
     # A killed script cannot remove its folder of sockets.
     vars(exporter)["folder"] = lambda: tempfile.mkdtemp(dir=folder)
     made, drop, stay = store_of(Path(folder) / "pristine")

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from labpanel.adapters.scripts import reading
+from labpanel.onhost.blocks import connection
 
 SECTOR = 512
 
@@ -15,7 +15,7 @@ SECTOR = 512
 def main(folder: Path) -> None:
     image = folder / "disk.raw"
     image.write_bytes(os.urandom(SECTOR * 3 + 100))
-    file = reading.FromFile(str(image))
+    file = connection.RawFile(str(image))
     content = image.read_bytes() + bytes(SECTOR - 100)
     assert bytes(file.read(len(content), 0)) == content
     assert bytes(file.read(SECTOR, SECTOR)) == content[SECTOR : 2 * SECTOR]
@@ -30,7 +30,7 @@ def main(folder: Path) -> None:
     os.preadv = in_pieces  # type: ignore[assignment]
     try:
         file.read(2 * SECTOR, 0)
-    except reading.Unreadable as error:
+    except connection.IoFailed as error:
         assert os.strerror(errno.EIO) in str(error)
     else:
         raise AssertionError("what cannot be read was read")

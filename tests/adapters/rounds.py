@@ -13,13 +13,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from labpanel.adapters.errors import AdapterError
-from labpanel.adapters.image_host import ImageHost
-from labpanel.adapters.machine import Machine
-from labpanel.adapters.mover import Export, Mover, Saved, Tick
-from labpanel.adapters.pruner import Pruner as RealPruner
-from labpanel.adapters.store_keeper import Keeper
+from labpanel.adapters.images.image_host import ImageHost
+from labpanel.adapters.images.mover import Export, Mover, Saved, Tick
+from labpanel.adapters.ssh.machine import Machine
+from labpanel.adapters.store.keeper import Keeper
+from labpanel.adapters.store.pruner import Pruner as RealPruner
 from labpanel.lib.hints import BITMAP, DEEP, FULL, READ, Hint
 from labpanel.lib.shapes import PANEL
+from labpanel.lib.store_format.found import AskedDisk, BegunDisk
+from tests.made_manifests import asked_disk, draft
 
 BLOCK, CLUSTER = 256 * 1024, 64 * 1024
 VM, PANEL_ID = "11111111-2222-4333-8444-555555555555", "panel-one"
@@ -109,6 +111,7 @@ class Rounds:
         self.folder = folder
         self.guest = Guest(folder / "guest.qcow2", 14 * BLOCK + 1536, self.chance)
         self.kept: dict[str, bytes] = {}
+        self.roots: dict[str, tuple[str, int]] = {}  # of lists, and sizes of their disks
         self.made = 0
         self._count = 0
 
@@ -120,7 +123,7 @@ class Rounds:
             ImageHost(Machine(PANEL)) as self.images,
             Mover(Machine(PANEL)) as self.mover,
         ):
-            self._store_id = self.keeper.init()["store_id"]
+            self._store_id = self.keeper.init()
             with Keeper(Machine(PANEL), str(self.store), PANEL_ID, self._store_id) as self.keeper:
                 yield
 
@@ -130,21 +133,22 @@ class Rounds:
         key = f"20261122T{self._count:06}Z-abc123"
         parent = max(self.kept, default=None)
         size = len(self.guest.model)
-        disk = {"target": "vda", "virtual_bytes": size, "parent": parent}
+        root, length = self.roots.get(parent or "", ("", 0))
+        disk = AskedDisk("vda", size, parent or "", root)
         begun = self.keeper.begin(VM, key, [disk])["vda"]
-        assert begun["parent"] == (parent or ""), begun["why"]
+        assert begun.parent == (parent or ""), begun.why
         try:
-            saved = self._fill(begun, self._hint(parent, deep=deep), killed=killed)
+            saved = self._fill(
+                begun, self._hint(parent, deep=deep), root if length == size else "", killed=killed
+            )
         except Killed:
             return Saved(0, 0, 0, 0, 0.0, [], [], hinted=True)
-        manifest = {
-            "format": 2,
-            "generation": key,
-            "vm": {"uuid": VM, "name": "home"},
-            "taken_at": "2026-11-22T23:15:00+00:00",
-            "disks": [{"target": "vda", "parent": parent, "virtual_bytes": size}],
-        }
-        self.keeper.finish(VM, key, manifest, {"domain.xml": "<domain/>"})
+        one = asked_disk("vda", size, parent=parent)
+        manifest = draft(key, [one], store_id=self._store_id, panel_id=PANEL_ID)
+        made = self.keeper.finish(VM, key, manifest, {"domain.xml": "<domain/>"})
+        assert saved.root == made.disks[0].root
+        self.roots[key] = (saved.root, size)
+        self.keeper.publish(VM, key, made)
         self.guest.begin_record()
         self.kept[key] = bytes(self.guest.model)
         self.made += 1
@@ -158,7 +162,7 @@ class Rounds:
             return Hint(DEEP, "", context)
         return Hint(BITMAP, "", context) if context else Hint(READ, "")
 
-    def _fill(self, begun: dict[str, str], hint: Hint, *, killed: bool) -> Saved:
+    def _fill(self, begun: BegunDisk, hint: Hint, root: str, *, killed: bool) -> Saved:
         def told(_: Tick) -> None:
             if killed:
                 raise Killed
@@ -166,8 +170,8 @@ class Rounds:
         bitmap = RECORD if hint.context else ""
         path = str(self.guest.path)
         near = self.images.serve("vda", path, "qcow2", writable=False, bitmap=bitmap)
-        stored = self.keeper.serve_bytes("vda", begun["image"])
-        listed = self.keeper.serve_bytes("digests", begun["digests"])
+        stored = self.keeper.serve_bytes("vda", begun.image)
+        listed = self.keeper.serve_bytes("digests", begun.digests)
         packing = self.images.serve_compressing("vda", stored, "vda")
         saved = self.mover.back_up(
             Export(near, "vda"),
@@ -175,7 +179,8 @@ class Rounds:
             Export(listed, "digests"),
             hint=hint,
             plain=packing.plain,
-            told=told,
+            root=root,
+            on_progress=told,
         )
         for socket in (packing.socket, near):
             self.images.stop(socket)
@@ -194,11 +199,11 @@ class Rounds:
                 opened.prune(VM, [], lambda _: None)  # the script runs now: only its work is cut
                 threading.Timer(self.chance.uniform(0, 0.5), opened.kill).start()
             opened.prune(VM, drop, lambda _: None)
-        there = {entry["key"]: entry for entry in self.keeper.look()["generations"]}
+        there = {entry.key: entry for entry in self.keeper.look().entries}
         gone = set(keys) - set(there)
         assert gone <= set(drop)
         assert killed or gone == set(drop)
-        assert not any("damage" in entry for entry in there.values())
+        assert not any(entry.damage for entry in there.values())
         self.kept = {key: content for key, content in self.kept.items() if key in there}
         if keys[-1] in gone:
             self.guest.lose()  # its record began at a generation that is no more
@@ -207,8 +212,8 @@ class Rounds:
 
     def sweep(self) -> None:
         """What a settling does after a worker's death."""
-        for partial in self.keeper.look()["partials"]:
-            self.keeper.drop(VM, partial["key"])
+        for vm_uuid, key in self.keeper.look().partials:
+            self.keeper.drop(vm_uuid, key)
 
     def read(self, key: str) -> bytes:
         """What a generation reads as, by QEMU alone."""
@@ -224,7 +229,9 @@ class Rounds:
         near = self.keeper.serve("vda", self.keeper.path_of(VM, key, "vda.qcow2"))
         far = self.images.serve("vda", str(path), "raw", writable=True)
         digests = self.keeper.path_of(VM, key, "vda.digests")
-        self.mover.restore(Export(near, "vda"), Export(far, "vda"), digests, told=lambda _: None)
+        self.mover.restore(
+            Export(near, "vda"), Export(far, "vda"), digests, on_progress=lambda _: None
+        )
         self.images.stop(far)
         self.keeper.stop(near)
         return path.read_bytes()

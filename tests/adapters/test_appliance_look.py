@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from labpanel.adapters.appliance import parse
-from labpanel.adapters.scripts.appliance_look import Look, table
+from labpanel.adapters.rehearsal.appliance import parse
+from labpanel.onhost.rehearsal.appliance_look import ApplianceLook, table
 
 SPARE = bytes(56) + b"\x53\xef" + bytes(32) + b"\x01\x00" + bytes(932)
 
@@ -63,7 +63,7 @@ class Guest:
 
 def looked(guest: Guest) -> Any:
     asked = {"disks": [{"target": "vda"}, {"target": "vdb"}], "places": [], "most": 9, "seconds": 9}
-    return parse(Look(guest, asked).result())
+    return parse(ApplianceLook(guest, asked).result())
 
 
 SYSTEMS = {"/dev/sda1": "ext4", "/dev/sdb": "ext4"}

@@ -11,23 +11,18 @@ from typing import Any
 
 import pytest
 
-from labpanel.adapters.lending import answers
-from labpanel.adapters.machine import PYTHON, Machine
-from labpanel.adapters.script_session import SCRIPTS
+from labpanel.adapters.errors import CommandFailed
+from labpanel.adapters.ssh.machine import Machine
+from labpanel.adapters.ssh.session import run_bundle
+from labpanel.adapters.store.remote_backing import answers
 from labpanel.lib.shapes import PANEL
-
-SCRIPT = SCRIPTS / "attendant.py"
+from labpanel.onhost.store.persistent_exports import LOOK_SECONDS
 
 
 def asked(verb: str, folder: Path, wanted: dict[str, Any] | None = None) -> Any:
-    words = [PYTHON, "-I", "-B", "-", verb, str(folder)]
-    if wanted is not None:
-        words.append(json.dumps(wanted))
-    done = subprocess.run(
-        words, input=SCRIPT.read_bytes(), capture_output=True, timeout=40, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
+    words = [verb, str(folder), *([json.dumps(wanted)] if wanted is not None else [])]
+    program = "store.persistent_exports"
+    return json.loads(run_bundle(Machine(PANEL), program, words, deadline=40).text)
 
 
 @pytest.fixture
@@ -87,6 +82,17 @@ def test_it_ends_by_itself_when_nobody_asks_for_it(folder: Path, image: Path) ->
     assert not (folder / "vda.socket").exists()
 
 
+def test_a_clock_of_the_host_that_jumps_ahead_ends_nothing(folder: Path, image: Path) -> None:
+    """To the attendant the last question then lies years back."""
+    begun = asked("begin", folder, wanted(image))
+    os.utime(folder / "asked", (0, 0))
+    looks = time.monotonic() + 3 * LOOK_SECONDS
+    while time.monotonic() < looks:
+        assert not gone(begun["pid"])
+        time.sleep(0.2)
+    assert answers(Machine(PANEL), str(folder / "vda.socket"))
+
+
 def test_it_holds_the_lock_of_the_generations(folder: Path, image: Path, tmp_path: Path) -> None:
     lock = tmp_path / ".lock"
     asked("begin", folder, wanted(image, lock=str(lock)))
@@ -100,9 +106,15 @@ def test_it_holds_the_lock_of_the_generations(folder: Path, image: Path, tmp_pat
 
 
 def test_an_image_that_cannot_be_opened_is_named(folder: Path, tmp_path: Path) -> None:
-    words = [PYTHON, "-I", "-B", "-", "begin", str(folder), json.dumps(wanted(tmp_path / "none"))]
-    done = subprocess.run(
-        words, input=SCRIPT.read_bytes(), capture_output=True, timeout=40, check=False
-    )
-    assert done.returncode == 1
-    assert b"vda cannot be opened" in done.stderr
+    with pytest.raises(CommandFailed) as failure:
+        asked("begin", folder, wanted(tmp_path / "none"))
+    assert failure.value.status == 1
+    assert "vda cannot be opened" in failure.value.detail
+
+
+@pytest.mark.parametrize("name", ["../vda", "/run/vda", "", "a b"])
+def test_a_socket_lies_in_the_folder(folder: Path, image: Path, name: str) -> None:
+    odd = wanted(image)
+    odd["exports"][0]["socket"] = name
+    with pytest.raises(CommandFailed, match="is not a name for a socket"):
+        asked("begin", folder, odd)

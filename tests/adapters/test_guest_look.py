@@ -4,30 +4,72 @@ import os
 import shutil
 import subprocess
 import time
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from labpanel.adapters import guest_look
 from labpanel.adapters.errors import AdapterError, Refused
-from labpanel.lib.guest import Guest, GuestDisk, Mount, Tree
+from labpanel.adapters.libvirt.uses.agent import AsksAgent, Ran, read_disks, read_mounts
+from labpanel.adapters.rehearsal import guest_look
+from labpanel.lib.guest import Guest, GuestDisk, GuestMount, Tree
 
 UUID = "11111111-2222-4333-8444-555555555555"
 
 
-class Agent:
+class Agent(AsksAgent):
     """A guest agent whose guest is this machine; `shell` runs the programs."""
 
     def __init__(self, *shell: str) -> None:
         self.shell = shell
 
-    def __call__(self, name: str, *, deadline: float, **asked: Any) -> Any:
-        assert deadline > asked["seconds"]
-        assert name == "agent_run"
-        words = [*self.shell, *asked["words"][1:]]
-        done = subprocess.run(words, capture_output=True, text=True, timeout=60, check=False)
-        return {"ended": True, "status": done.returncode, "out": done.stdout}
+    def agent_answers(self, uuid: str, *, seconds: int) -> bool:
+        raise AssertionError("it is not pinged")
+
+    def agent_run(self, uuid: str, words: Sequence[str], *, seconds: int) -> Ran:
+        done = subprocess.run(
+            [*self.shell, *words[1:]], capture_output=True, text=True, timeout=60, check=False
+        )
+        return Ran(ended=True, status=done.returncode, out=done.stdout)
+
+    def agent_mounts(self, uuid: str, *, seconds: int) -> tuple[GuestMount, ...]:
+        raise AssertionError("its programs say it")
+
+    def agent_disks(self, uuid: str, *, seconds: int) -> tuple[GuestDisk, ...]:
+        raise AssertionError("its programs say it")
+
+
+class NoPrograms(Agent):
+    """An agent that may run none; it lists what it has, unless it is `silent`."""
+
+    def __init__(self, why: str, *, silent: bool = False) -> None:
+        super().__init__()
+        self._no, self._silent = Refused(why), silent
+
+    def agent_run(self, uuid: str, words: Sequence[str], *, seconds: int) -> Ran:
+        raise self._no
+
+    def agent_mounts(self, uuid: str, *, seconds: int) -> tuple[GuestMount, ...]:
+        if self._silent:
+            raise self._no
+        return read_mounts(
+            [{"name": "vda1", "mountpoint": "/", "type": "ext4", "disk": []}, "no file system"]
+        )
+
+    def agent_disks(self, uuid: str, *, seconds: int) -> tuple[GuestDisk, ...]:
+        if self._silent:
+            raise self._no
+        return read_disks(
+            [
+                {"name": "/dev/vda", "partition": False, "address": {"serial": "labpanel-vda"}},
+                {"name": "/dev/vda1", "partition": True},
+            ]
+        )
+
+
+class Slow(Agent):
+    def agent_run(self, uuid: str, words: Sequence[str], *, seconds: int) -> Ran:
+        return Ran(ended=False, status=-1, out="")
 
 
 @pytest.fixture(params=["sh", "bash", "busybox"])
@@ -103,48 +145,34 @@ def test_what_a_guest_says_is_read() -> None:
             GuestDisk("sda", 768 << 20, "WD WCC 1"),
             GuestDisk("vdb", 1 << 20, ""),
         ),
-        mounts=(Mount("/", "/dev/vda1", "ext4"), Mount("/my files", "/dev/vdb", "ext4")),
+        mounts=(GuestMount("/", "/dev/vda1", "ext4"), GuestMount("/my files", "/dev/vdb", "ext4")),
         wanted=("/", "/srv data"),
     )
 
 
 def test_each_file_system_is_counted_once_and_home_always() -> None:
     mounts = (
-        Mount("/var/lib/docker/x", "/dev/vda1", "ext4"),
-        Mount("/", "/dev/vda1", "ext4"),
-        Mount("/srv", "/dev/vdb", "xfs"),
+        GuestMount("/var/lib/docker/x", "/dev/vda1", "ext4"),
+        GuestMount("/", "/dev/vda1", "ext4"),
+        GuestMount("/srv", "/dev/vdb", "xfs"),
     )
     assert guest_look.places_of(Guest((), mounts)) == ("/", "/home", "/srv")
 
 
 def test_an_agent_that_may_not_run_programs_lists_what_it_can() -> None:
-    def call(name: str, **asked: Any) -> Any:
-        if name == "agent_run":
-            raise Refused("the command guest-exec has been disabled.")
-        if asked["command"] == "guest-get-disks":
-            return [
-                {"name": "/dev/vda", "partition": False, "address": {"serial": "labpanel-vda"}},
-                {"name": "/dev/vda1", "partition": True},
-            ]
-        return [{"name": "vda1", "mountpoint": "/", "type": "ext4", "disk": []}]
-
-    guest = guest_look.look(call, UUID, seconds=5)
+    agent = NoPrograms("the command guest-exec has been disabled.")
+    guest = guest_look.look(agent, UUID, seconds=5)
     assert guest.disks == (GuestDisk("/dev/vda", 0, "labpanel-vda"),)
     assert guest.points == {"/"}
     assert "guest-exec has been disabled" in guest.why_no_trees
 
 
 def test_an_agent_that_says_nothing_at_all_is_an_error() -> None:
-    def call(name: str, **asked: Any) -> Any:
-        raise Refused("the agent is not connected.")
-
+    agent = NoPrograms("the agent is not connected.", silent=True)
     with pytest.raises(Refused, match="not connected"):
-        guest_look.look(call, UUID, seconds=5)
+        guest_look.look(agent, UUID, seconds=5)
 
 
 def test_a_look_that_takes_too_long_is_an_error() -> None:
-    def call(name: str, **asked: Any) -> Any:
-        return {"ended": False, "status": -1, "out": ""}
-
-    with pytest.raises(AdapterError, match="not through after 5 s"):
-        guest_look.trees(call, UUID, ["/"], now=0, moment=0, seconds=5)
+    with pytest.raises(AdapterError, match="had not finished after 5 s"):
+        guest_look.trees(Slow(), UUID, ["/"], now=0, moment=0, seconds=5)

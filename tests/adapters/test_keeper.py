@@ -1,24 +1,28 @@
 """The keeper of a store, on a directory of this machine."""
 
+import hashlib
 import json
 import os
 import shutil
 import subprocess
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from labpanel.adapters.image_host import ImageHost
-from labpanel.adapters.machine import Machine
-from labpanel.adapters.mover import Export, Mover, Saved, Tick
-from labpanel.adapters.script_session import ScriptRefused
-from labpanel.adapters.store_keeper import Keeper
-from labpanel.lib.hints import EVERYTHING, FULL, Hint
+from labpanel.adapters.images.image_host import ImageHost
+from labpanel.adapters.images.mover import Export, Mover, Saved
+from labpanel.adapters.ssh.machine import Machine
+from labpanel.adapters.ssh.session import ScriptRefused
+from labpanel.adapters.store.keeper import Keeper
+from labpanel.adapters.store.prover import Prover
+from labpanel.lib.hints import EVERYTHING, FULL, UNCHANGED, Hint
 from labpanel.lib.shapes import PANEL
+from labpanel.lib.store_format.found import AskedDisk, BegunDisk
 from tests.adapters.images import BLOCK, fill, identical
+from tests.made_manifests import asked_disk, draft, sealed, written
 
 VM = "11111111-2222-4333-8444-555555555555"
 KEY, NEXT, LAST = "20261122T231500Z-abc123", "20261123T231500Z-abc123", "20261124T231500Z-abc123"
@@ -26,7 +30,7 @@ PANEL_ID, OTHER_ID = "panel-one", "panel-two"
 
 
 def ignore(_: object) -> None:
-    """A progress that nobody looks at."""
+    """Progress that is not looked at."""
 
 
 @pytest.fixture
@@ -39,7 +43,7 @@ def store(tmp_path: Path) -> Path:
 @pytest.fixture
 def keeper(qemu: None, store: Path) -> Iterator[Keeper]:
     with Keeper(Machine(PANEL), str(store), PANEL_ID) as first:
-        store_id = first.init()["store_id"]
+        store_id = first.init()
     with Keeper(Machine(PANEL), str(store), PANEL_ID, store_id) as opened:
         yield opened
 
@@ -51,39 +55,37 @@ class Source:
     keeper: Keeper
     images: ImageHost
     mover: Mover
+    prover: Prover
+    known: dict[str, tuple[str, int]] = field(default_factory=dict)  # roots, and sizes
 
     def keep(
-        self, image: Path, key: str = KEY, *, parent: str | None = None, hint: Hint = EVERYTHING
+        self, image: Path, key: str = KEY, *, parent: str = "", hint: Hint = EVERYTHING
     ) -> dict[str, Any]:
         """A whole generation of one raw disk, as a backup makes it."""
         size = self.images.virtual_bytes(str(image), "raw")
-        disk = {"target": "vda", "virtual_bytes": size, "parent": parent}
+        known, length = self.known.get(parent, ("", 0))
+        disk = AskedDisk("vda", size, parent, known)
         begun = self.keeper.begin(VM, key, [disk])["vda"]
-        hint = hint if begun["parent"] else Hint(FULL, begun["why"])
-        saved = self.fill(image, begun, hint)
-        manifest = {
-            "format": 2,
-            "generation": key,
-            "vm": {"uuid": VM, "name": "home"},
-            "taken_at": "2026-11-22T23:15:00+00:00",
-            "disks": [
-                {
-                    "target": "vda",
-                    "file": "vda.qcow2",
-                    "parent": begun["parent"] or None,
-                    "virtual_bytes": saved.virtual_bytes,
-                    "copied_bytes": saved.written_bytes,
-                    "why": hint.why,
-                }
-            ],
-        }
+        hint = hint if begun.parent else Hint(FULL, begun.why)
+        saved = self.fill(image, begun, hint, known if length == size else "")
+        one = asked_disk(
+            "vda",
+            saved.virtual_bytes,
+            parent=begun.parent or None,
+            copied_bytes=saved.written_bytes,
+            why=hint.why,
+        )
+        manifest = draft(key, [one], store_id=self.keeper._store_id, panel_id=PANEL_ID)
         files = {"domain.xml": "<domain/>", "nvram.fd": "hex:00ff"}
-        return self.keeper.finish(VM, key, manifest, files)
+        made = self.keeper.finish(VM, key, manifest, files)
+        assert saved.root == made.disks[0].root
+        self.known[key] = (saved.root, size)
+        return self.keeper.publish(VM, key, made).as_json()
 
-    def fill(self, image: Path, begun: dict[str, str], hint: Hint) -> Saved:
+    def fill(self, image: Path, begun: BegunDisk, hint: Hint, root: str = "") -> Saved:
         near = self.images.serve("vda", str(image), "raw", writable=False)
-        stored = self.keeper.serve_bytes("vda", begun["image"])
-        listed = self.keeper.serve_bytes("digests", begun["digests"])
+        stored = self.keeper.serve_bytes("vda", begun.image)
+        listed = self.keeper.serve_bytes("digests", begun.digests)
         packing = self.images.serve_compressing("vda", stored, "vda")
         saved = self.mover.back_up(
             Export(near, "vda"),
@@ -91,7 +93,8 @@ class Source:
             Export(listed, "digests"),
             hint=hint,
             plain=packing.plain,
-            told=ignore,
+            root=root,
+            on_progress=ignore,
         )
         for socket in (packing.socket, near):
             self.images.stop(socket)
@@ -103,14 +106,14 @@ class Source:
         """Level 2 of a generation: ranges that are not as backed up."""
         socket = self.keeper.serve("vda", self.keeper.path_of(VM, key, "vda.qcow2"))
         digests = self.keeper.path_of(VM, key, "vda.digests")
-        found = self.mover.check(Export(socket, "vda"), digests, told=ignore).bad
+        found = self.prover.content(Export(socket, "vda"), digests, on_progress=ignore)
         self.keeper.stop(socket)
-        return found
+        return found.bad
 
 
 @pytest.fixture
-def at_source(keeper: Keeper, images: ImageHost, mover: Mover) -> Source:
-    return Source(keeper, images, mover)
+def at_source(keeper: Keeper, images: ImageHost, mover: Mover, prover: Prover) -> Source:
+    return Source(keeper, images, mover, prover)
 
 
 @pytest.fixture
@@ -129,7 +132,9 @@ def test_a_generation_is_plain_qcow2(
     assert identical(source, image)
     assert image.stat().st_size == manifest["disks"][0]["file_bytes"]
     assert json.loads((store / VM / KEY / "manifest.json").read_text()) == manifest
-    assert [entry["manifest"] for entry in keeper.look()["generations"]] == [manifest]
+    (entry,) = keeper.look().entries
+    assert entry.manifest is not None
+    assert entry.manifest.as_json() == manifest
     assert (store / VM / KEY).stat().st_mode & 0o077 == 0
 
 
@@ -150,7 +155,7 @@ def test_files_that_rot_are_named(
 
 
 def test_content_that_rots_is_found_by_block(
-    kept: tuple[Path, dict[str, Any]], keeper: Keeper, mover: Mover, store: Path
+    kept: tuple[Path, dict[str, Any]], keeper: Keeper, prover: Prover, store: Path
 ) -> None:
     subprocess.run(
         ["qemu-io", "-f", "qcow2", "-c", f"write -P 77 {3 * BLOCK} 512", "vda.qcow2"],
@@ -161,31 +166,29 @@ def test_content_that_rots_is_found_by_block(
     )
     socket = keeper.serve("vda", keeper.path_of(VM, KEY, "vda.qcow2"))
     digests = keeper.path_of(VM, KEY, "vda.digests")
-    told: list[Tick] = []
-    moved = mover.check(Export(socket, "vda"), digests, told=told.append)
-    assert moved.bad == [[3 * BLOCK, 4 * BLOCK]]
+    found = prover.content(Export(socket, "vda"), digests, on_progress=ignore)
+    assert found.bad == [[3 * BLOCK, 4 * BLOCK]]
 
 
 def test_a_look_sees_what_is_short_or_unreadable(
     kept: tuple[Path, dict[str, Any]], keeper: Keeper, store: Path
 ) -> None:
     os.truncate(store / VM / KEY / "vda.qcow2", 1000)
-    assert "has 1000 bytes" in keeper.look()["generations"][0]["damage"]
-    (store / VM / KEY / "manifest.json").write_text('{"disks": [{}]}')
-    assert "manifest.json" in keeper.look()["generations"][0]["damage"]
-    (store / VM / KEY / "manifest.json").write_text("not JSON")
-    assert "manifest.json" in keeper.look()["generations"][0]["damage"]
+    assert "has 1000 bytes" in keeper.look().entries[0].damage
+    for text in ('{"disks": [{}]}', "not JSON"):
+        (store / VM / KEY / "manifest.json").write_text(text)
+        assert "manifest.json" in keeper.look().entries[0].damage
 
 
 def test_half_done_generations_count_for_nothing(keeper: Keeper, store: Path) -> None:
-    keeper.begin(VM, KEY, [{"target": "vda", "virtual_bytes": BLOCK}])
+    keeper.begin(VM, KEY, [AskedDisk("vda", BLOCK)])
     seen = keeper.look()
-    assert seen["generations"] == []
-    assert seen["partials"] == [{"key": KEY, "vm_uuid": VM}]
+    assert seen.entries == ()
+    assert seen.partials == ((VM, KEY),)
     assert keeper.manifest(VM, KEY) is None
     assert keeper.drop(VM, KEY)
     assert not keeper.drop(VM, KEY)
-    assert keeper.look()["partials"] == []
+    assert keeper.look().partials == ()
 
 
 def refusal(store: Path, panel_id: str = PANEL_ID, store_id: str = "") -> str:
@@ -214,7 +217,7 @@ def test_a_full_store_is_refused(qemu: None) -> None:
 
 
 def test_another_panels_half_done_generation_is_left_alone(keeper: Keeper, store: Path) -> None:
-    keeper.begin(VM, KEY, [{"target": "vda", "virtual_bytes": BLOCK}])
+    keeper.begin(VM, KEY, [AskedDisk("vda", BLOCK)])
     with (
         Keeper(Machine(PANEL), str(store), OTHER_ID) as other,
         pytest.raises(ScriptRefused, match="another panel"),
@@ -225,9 +228,9 @@ def test_another_panels_half_done_generation_is_left_alone(keeper: Keeper, store
 
 def test_a_store_can_be_taken_over(keeper: Keeper, store: Path) -> None:
     with Keeper(Machine(PANEL), str(store), OTHER_ID) as other:
-        marker = other.init(take_over=True)
-    assert marker["panel_id"] == OTHER_ID
-    assert marker["store_id"] == json.loads((store / "labpanel-store.json").read_text())["store_id"]
+        store_id = other.init(take_over=True)
+    marker = json.loads((store / "labpanel-store.json").read_text())
+    assert (marker["panel_id"], marker["store_id"]) == (OTHER_ID, store_id)
 
 
 @pytest.mark.parametrize(
@@ -243,7 +246,7 @@ def test_names_cannot_lead_out_of_the_store(
     keeper: Keeper, store: Path, uuid: str, key: str, target: str
 ) -> None:
     with pytest.raises(ScriptRefused):
-        keeper.begin(uuid, key, [{"target": target, "virtual_bytes": BLOCK}])
+        keeper.begin(uuid, key, [AskedDisk(target, BLOCK)])
     assert not list(store.glob("**/*.qcow2"))
 
 
@@ -303,7 +306,29 @@ def test_a_chain_moved_elsewhere_still_reads(
     assert identical(source, tmp_path / "elsewhere" / NEXT / "vda.qcow2")
 
 
-@pytest.mark.parametrize("harm", ["list", "image", "manifest", "gone"])
+def forge(place: Path) -> None:
+    """Another digest in the list, and all that anybody can compute made to fit it."""
+    (place / "vda.digests").write_bytes(listed := (place / "vda.digests").read_bytes()[:-1] + b"!")
+    whole = json.loads((place / "manifest.json").read_text())
+    whole["disks"][0]["digests"]["sha256"] = hashlib.sha256(listed).hexdigest()
+    (place / "manifest.json").write_text(written(sealed(whole)))
+
+
+def test_a_list_that_others_write_while_it_is_filled_is_refused(
+    kept: tuple[Path, dict[str, Any]], at_source: Source
+) -> None:
+    source, first = kept
+    root, size = first["disks"][0]["root"], source.stat().st_size
+    disk = AskedDisk("vda", size, KEY, root)
+    begun = at_source.keeper.begin(VM, NEXT, [disk])["vda"]
+    with Path(begun.digests).open("r+b") as file:
+        file.seek(4096)
+        file.write(b"forged")
+    with pytest.raises(ScriptRefused, match="not the one of the parent"):
+        at_source.fill(source, begun, Hint(UNCHANGED, ""), root)
+
+
+@pytest.mark.parametrize("harm", ["list", "image", "manifest", "gone", "forged"])
 def test_a_parent_that_cannot_serve_is_none(
     kept: tuple[Path, dict[str, Any]], at_source: Source, store: Path, harm: str
 ) -> None:
@@ -319,6 +344,8 @@ def test_a_parent_that_cannot_serve_is_none(
         case "manifest":
             text = (place / "manifest.json").read_text()
             (place / "manifest.json").write_text(text.replace("vda.qcow2", "vdb.qcow2"))
+        case "forged":  # with a manifest that fits, by one who cannot sign
+            forge(place)
         case "gone":
             shutil.rmtree(place)
     made = at_source.keep(source, NEXT, parent=KEY)
@@ -334,7 +361,7 @@ def test_a_look_names_what_backs_on_a_generation_that_is_gone(
     for key, parent in ((NEXT, KEY), (LAST, NEXT)):
         at_source.keep(source, key, parent=parent)
     shutil.rmtree(store / VM / KEY)
-    damages = [entry["damage"] for entry in keeper.look()["generations"]]
+    damages = [entry.damage for entry in keeper.look().entries]
     assert damages == [f"vda backs on generation {KEY}, which is gone"] * 2
 
 
@@ -343,7 +370,8 @@ def test_a_flipped_byte_in_a_manifest_is_seen(
 ) -> None:
     path = store / VM / KEY / "manifest.json"
     path.write_text(path.read_text().replace('"home"', '"hole"'))
-    assert keeper.look()["generations"][0]["damage"] == "manifest.json is not what was written"
+    damage = keeper.look().entries[0].damage
+    assert damage == "manifest.json is not what was written (its seal does not fit what it says)"
 
 
 def test_who_changes_generations_is_alone(keeper: Keeper, store: Path) -> None:
@@ -363,7 +391,7 @@ def test_who_changes_generations_is_alone(keeper: Keeper, store: Path) -> None:
 
 def test_nothing_is_left_of_a_first_backup_that_failed(keeper: Keeper, store: Path) -> None:
     keeper.lock(VM, exclusive=False)
-    keeper.begin(VM, KEY, [{"target": "vda", "virtual_bytes": BLOCK, "parent": None}])
+    keeper.begin(VM, KEY, [AskedDisk("vda", BLOCK)])
     keeper.drop(VM, KEY)
     assert not (store / VM).exists()
     keeper.lock(VM, exclusive=False)

@@ -17,9 +17,9 @@ from labpanel.adapters.errors import (
     TimedOut,
     Unreachable,
 )
-from labpanel.adapters.file_lock import locked
-from labpanel.adapters.machine import Machine, beside, listens
-from labpanel.adapters.ssh import Channel, explain, public_key, split_target
+from labpanel.adapters.ssh.file_lock import locked
+from labpanel.adapters.ssh.machine import Machine, beside, listens
+from labpanel.adapters.ssh.openssh import Channel, explain, public_key, split_target
 from labpanel.lib.shapes import PANEL, Endpoint
 
 HERE = Machine(PANEL)
@@ -60,12 +60,6 @@ def state_of(pid: int) -> str:
             return "Z"
         time.sleep(0.05)
     return found[0]
-
-
-def test_a_script_travels_on_standard_input(tmp_path: Path) -> None:
-    script = tmp_path / "script.py"
-    script.write_text("import sys; print(sys.argv[1:], sys.flags.isolated)")
-    assert HERE.run_script(script, ["a b"], deadline=20).text == "['a b'] 1\n"
 
 
 def test_a_left_over_socket_is_not_a_listening_one(tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 from xml.etree import ElementTree
 
-from labpanel.adapters.move_xml import needs, rewritten
+from labpanel.adapters.libvirt.xml.move_xml import needs, rewritten
 
 XML = """<domain type='kvm' id='3'>
   <name>it's &lt;web&gt; サーバ</name><uuid>u-1</uuid>
@@ -44,11 +44,12 @@ def test_what_it_needs_of_a_host() -> None:
     assert found.memory_bytes == 256 << 20
     assert (found.bridges, found.networks, found.directs) == (("br0",), ("default",), ("eth1",))
     assert found.passthrough == ("a passed-through pci device", "a shared folder (share)")
-    assert found.files == (
-        "/usr/share/OVMF/OVMF_CODE.fd",
-        "/usr/share/OVMF/OVMF_VARS.fd",
-        "/iso/debian.iso",
-    )
+    assert [thing.words for thing in found.things] == [
+        "the emulator /usr/bin/qemu-system-x86_64",
+        "the firmware /usr/share/OVMF/OVMF_CODE.fd",
+        "the template of the UEFI variables /usr/share/OVMF/OVMF_VARS.fd",
+    ]
+    assert found.paths[-1] == "/iso/debian.iso"
     assert found.nvram == "/var/lib/libvirt/qemu/nvram/web_VARS.fd"
     assert found.tpm
 
@@ -84,3 +85,9 @@ def test_images_get_their_new_paths_and_a_missing_medium_is_taken_out() -> None:
 
 def test_without_changes_the_description_stays_the_same() -> None:
     assert needs(rewritten(XML, {})) == needs(XML)
+
+
+def test_uefi_variables_are_found_in_the_newer_spelling_too() -> None:
+    source = "<nvram type='file'><source file='/n/x_VARS.fd'/></nvram>"
+    assert needs(f"<domain><os>{source}</os></domain>").nvram == "/n/x_VARS.fd"
+    assert needs("<domain><os><nvram> /n/y </nvram></os></domain>").nvram == "/n/y"

@@ -5,7 +5,7 @@ import io
 import pytest
 from PIL import Image
 
-from labpanel.adapters import pictures
+from labpanel.adapters.rehearsal import pictures
 
 
 def screen(colour: tuple[int, int, int], size: tuple[int, int] = (720, 400)) -> bytes:
@@ -23,7 +23,7 @@ def test_a_screen_becomes_a_png_and_a_small_one() -> None:
     assert (whole.format, whole.size) == ("PNG", (720, 400))
     assert whole.getpixel((3, 3)) == (10, 20, 30)
     assert small.size == (192, 107)
-    assert pictures.as_png(pictures.as_png(content))  # QEMU may draw a PNG by itself
+    assert pictures.as_png(pictures.as_png(content))  # QEMU may draw a PNG
 
 
 def test_screens_that_differ() -> None:

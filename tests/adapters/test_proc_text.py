@@ -4,7 +4,7 @@ import math
 import subprocess
 from pathlib import Path
 
-from labpanel.adapters.proc_text import COMMAND, parse
+from labpanel.adapters.looks.proc_text import COMMAND, parse
 
 RECORDED = """\
 ==> /proc/uptime <==

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from labpanel.adapters.machine import PYTHON, Machine
-from labpanel.adapters.pruner import Pruner
-from labpanel.adapters.script_session import ScriptRefused
-from labpanel.adapters.store_keeper import Keeper
+from labpanel.adapters.ssh.machine import PYTHON, Machine
+from labpanel.adapters.ssh.session import ScriptRefused
+from labpanel.adapters.store.keeper import Keeper
+from labpanel.adapters.store.pruner import Pruner
 from labpanel.env import REPOSITORY
 from labpanel.lib.shapes import PANEL
 from tests.adapters import generations
@@ -174,7 +174,9 @@ def test_while_one_cannot_say_what_it_is_built_on_nothing_goes(pruner: Pruner, m
     keys = rows(made, 3)
     rot(made, keys[2], "manifest.json", -20)
     for going in keys:
-        with pytest.raises(ScriptRefused, match="cannot be read, so nobody knows"):
+        with pytest.raises(
+            ScriptRefused, match="cannot be read, so what it is built on is unknown"
+        ):
             pruner.prune(VM, [going], lambda _: None)
     made.assert_as_it_was(keys)
     assert not (made.folder / "journal.json").exists()
@@ -245,7 +247,7 @@ def small(qemu: None, tmp_path: Path) -> Iterator[Made]:
 
 
 def full(made: Made, free: int) -> Path:
-    """A file of somebody else that leaves so many bytes."""
+    """A file of another program that leaves so many bytes."""
     filler = made.store.parent / "filler"
     status = os.statvfs(made.store)
     filler.write_bytes(bytes(status.f_bavail * status.f_frsize - free))
@@ -254,8 +256,8 @@ def full(made: Made, free: int) -> Path:
 
 _BLIND = """
 import sys
-from labpanel.adapters.scripts import exporter, pruner
-from labpanel.adapters.scripts.wire import Problem
+from labpanel.onhost.images import exporter; from labpanel.onhost.store import pruner
+from labpanel.onhost.runtime.wire import Problem
 pruner._check_room = lambda *_: None
 try:
     pruner.prune(sys.argv[1], "panel-one", "store-one", sys.argv[2], sys.argv[3:])

@@ -1,11 +1,13 @@
 """A rehearsal's domain can reach nothing: what is not known to be harmless is not in it."""
 
+import dataclasses
+import re
 from xml.etree import ElementTree
 
 import pytest
 
-from labpanel.adapters import rehearsal_xml
-from labpanel.adapters.rehearsal_xml import Image, Stage
+from labpanel.adapters.libvirt.xml import rehearsal_xml
+from labpanel.adapters.libvirt.xml.rehearsal_xml import OverlayImage, RehearsalDomain
 
 FULL = """
 <domain type='kvm' id='7' xmlns:qemu='http://libvirt.org/schemas/domain/qemu/1.0'>
@@ -65,7 +67,7 @@ FULL = """
   <qemu:commandline><qemu:arg value='-netdev'/><qemu:arg value='user,id=x'/></qemu:commandline>
 </domain>
 """.replace("{name}", "a&quot;b'&lt;c>&amp;../$(touch x) 日本語")
-STAGE = Stage(
+DOMAIN = RehearsalDomain(
     name="labpanel-rehearsal-12-abc",
     uuid="99999999-2222-4333-8444-555555555555",
     job=12,
@@ -76,8 +78,8 @@ STAGE = Stage(
     nvram="/srv/images/.labpanel-rehearsal-12-abc/nvram.fd",
 )
 IMAGES = [
-    Image("vda", "/scratch/vda.qcow2", "/run/libvirt/labpanel-x/vda.sock", "vda"),
-    Image("sda", "/scratch/sda.qcow2", "/run/libvirt/labpanel-x/sda.sock", "sda"),
+    OverlayImage("vda", "/scratch/vda.qcow2", "/run/libvirt/labpanel-x/vda.sock", "vda"),
+    OverlayImage("sda", "/scratch/sda.qcow2", "/run/libvirt/labpanel-x/sda.sock", "sda"),
 ]
 # Every device that a rehearsal may have at all.
 HARMLESS = {
@@ -92,13 +94,13 @@ HARMLESS = {
 }
 
 
-def parsed(stage: Stage) -> ElementTree.Element:
-    return ElementTree.fromstring(rehearsal_xml.rehearsal(FULL, stage, IMAGES))  # noqa: S314 - ours
+def parsed(domain: RehearsalDomain) -> ElementTree.Element:
+    return ElementTree.fromstring(rehearsal_xml.rehearsal(FULL, domain, IMAGES))  # noqa: S314 - ours
 
 
 @pytest.fixture
 def made() -> ElementTree.Element:
-    return parsed(STAGE)
+    return parsed(DOMAIN)
 
 
 def test_there_is_no_way_out(made: ElementTree.Element) -> None:
@@ -119,8 +121,8 @@ def test_every_path_in_it_is_the_rehearsals_own(made: ElementTree.Element) -> No
     assert {value for value in values if value.startswith("/")} == {
         *(image.overlay for image in IMAGES),
         *(image.socket for image in IMAGES),
-        STAGE.console,
-        STAGE.nvram,
+        DOMAIN.console,
+        DOMAIN.nvram,
         "/usr/share/OVMF/OVMF_CODE_4M.fd",
         "/usr/share/OVMF/OVMF_VARS_4M.fd",
         "/dev/urandom",
@@ -153,19 +155,21 @@ def test_a_disk_is_an_overlay_over_what_is_exported(made: ElementTree.Element) -
 
 
 def test_it_is_nobody_and_takes_what_it_is_given(made: ElementTree.Element) -> None:
-    assert made.findtext("name") == STAGE.name
-    assert made.findtext("uuid") == STAGE.uuid
+    assert made.findtext("name") == DOMAIN.name
+    assert made.findtext("uuid") == DOMAIN.uuid
     assert made.findtext("memory") == str(512 << 10)
     assert made.findtext("vcpu") == "1"
-    assert made.findtext("sysinfo/system/entry") == STAGE.uuid
+    assert made.findtext("sysinfo/system/entry") == DOMAIN.uuid
     assert made.find("cpu/topology") is made.find("cpu/numa") is None
     assert made.findtext("on_poweroff") == made.findtext("on_crash") == "destroy"
     assert "1111" not in ElementTree.tostring(made, encoding="unicode")
 
 
 def test_without_kvm_it_is_emulated_with_a_cpu_that_can_be() -> None:
-    stage = Stage(STAGE.name, STAGE.uuid, 12, 1 << 30, 1, kvm=False, console="/x", nvram="/v")
-    made = parsed(stage)
+    domain = RehearsalDomain(
+        DOMAIN.name, DOMAIN.uuid, 12, 1 << 30, 1, kvm=False, console="/x", nvram="/v"
+    )
+    made = parsed(domain)
     assert made.get("type") == "qemu"
     assert made.find("cpu") is None
 
@@ -185,15 +189,15 @@ def test_variables_are_kept_where_they_go_with_the_rehearsal(
     auto: str, more: str, template: str | None
 ) -> None:
     """libvirt makes a file of its own for them otherwise, and leaves it."""
-    xml = rehearsal_xml.rehearsal(UEFI.format(auto=auto, more=more), STAGE, [])
+    xml = rehearsal_xml.rehearsal(UEFI.format(auto=auto, more=more), DOMAIN, [])
     variables = ElementTree.fromstring(xml).find("os/nvram")  # noqa: S314 - ours
     assert variables is not None
-    assert (variables.text, variables.get("template")) == (STAGE.nvram, template)
+    assert (variables.text, variables.get("template")) == (DOMAIN.nvram, template)
     assert list(variables) == []
 
 
 def test_a_bios_has_no_variables() -> None:
-    assert "nvram" not in rehearsal_xml.rehearsal(UEFI.format(auto="", more=""), STAGE, [])
+    assert "nvram" not in rehearsal_xml.rehearsal(UEFI.format(auto="", more=""), DOMAIN, [])
 
 
 def test_what_is_left_out_is_said() -> None:
@@ -219,12 +223,37 @@ def test_what_the_vm_had() -> None:
         "/usr/share/OVMF/OVMF_CODE_4M.fd",
         "/usr/share/OVMF/OVMF_VARS_4M.fd",
     }
-    kernel = "<domain><os><kernel>/boot/k</kernel></os></domain>"
-    assert rehearsal_xml.boots_a_host_file(kernel) == "/boot/k"
+    assert rehearsal_xml.boot_files(FULL) == {}
+
+
+def test_a_direct_boot_starts_the_kept_copies_and_nothing_of_the_host() -> None:
+    os = (
+        "<os><type arch='x86_64'>hvm</type><kernel>/boot/k</kernel><initrd>/boot/i</initrd>"
+        "<cmdline>root=/dev/vda ro</cmdline><init>/sbin/init</init></os>"
+    )
+    xml = f"<domain type='kvm'>{os}<devices/></domain>"
+    assert rehearsal_xml.boot_files(xml) == {"kernel": "/boot/k", "initrd": "/boot/i"}
+    domain = dataclasses.replace(DOMAIN, boot={"kernel": "/scratch/kernel", "initrd": "/scratch/i"})
+    made = rehearsal_xml.rehearsal(xml, domain, ())
+    assert "<kernel>/scratch/kernel</kernel><initrd>/scratch/i</initrd>" in made
+    assert "<cmdline>root=/dev/vda ro</cmdline>" in made
+    assert not {"/boot/k", "/boot/i", "/sbin/init"} & set(re.split("[<>]", made))
+    assert {"/scratch/kernel", "/scratch/i"} <= set(rehearsal_xml.ours(domain, ()))
 
 
 def test_only_a_rehearsal_is_one() -> None:
-    assert rehearsal_xml.is_rehearsal(rehearsal_xml.rehearsal(FULL, STAGE, IMAGES))
+    made = rehearsal_xml.rehearsal(FULL, DOMAIN, IMAGES)
+    assert rehearsal_xml.is_rehearsal(rehearsal_xml.marked(made, DOMAIN))
+    assert not rehearsal_xml.is_rehearsal(made)
     assert not rehearsal_xml.is_rehearsal(FULL)
     named = f"<domain><name>labpanel-rehearsal-1 {rehearsal_xml.MARK}</name></domain>"
     assert not rehearsal_xml.is_rehearsal(named)
+
+
+def test_a_disk_that_is_only_read_is_left_out_and_not_missed() -> None:
+    lent = "<disk type='file' device='disk'><target dev='vdr'/><readonly/></disk>"
+    xml = f"<domain type='kvm'><devices>{lent}</devices></domain>"
+    assert rehearsal_xml.serials(xml) == {}
+    assert rehearsal_xml.data_disks(xml) == ()
+    assert rehearsal_xml.left_out(xml, []) == ("the disk vdr",)
+    assert "vdr" not in rehearsal_xml.rehearsal(xml, DOMAIN, ())

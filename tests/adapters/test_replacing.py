@@ -10,19 +10,20 @@ from typing import Any
 
 import pytest
 
-from labpanel.adapters.differ import Differ, Difference
-from labpanel.adapters.image_host import ImageHost
-from labpanel.adapters.machine import Machine
-from labpanel.adapters.mover import Export, Mover, Tick
-from labpanel.adapters.replacer import Exchange, Replacer
-from labpanel.adapters.script_session import ScriptRefused
-from labpanel.adapters.scripts import replacer as script
+from labpanel.adapters.images.differ import Differ, Difference
+from labpanel.adapters.images.image_host import ImageHost
+from labpanel.adapters.images.mover import Export, Tick
+from labpanel.adapters.images.replacer import Exchange, Replacer
+from labpanel.adapters.ssh.machine import Machine
+from labpanel.adapters.ssh.session import ScriptRefused
+from labpanel.adapters.store.prover import Prover
 from labpanel.lib.shapes import PANEL
+from labpanel.onhost.images import replacer as script
 from tests.adapters.images import BLOCK, digests_of, fill, identical, shell
 
 
 def ignore(_: Tick) -> None:
-    """A progress that nobody looks at."""
+    """Progress that is not looked at."""
 
 
 @pytest.fixture
@@ -70,8 +71,8 @@ class Scene:
         try:
             if fetch:
                 content = Export(source, "vda")
-                return differ.fetch(there, digests, content, self.size, told=ignore)
-            return differ.prove(there, digests, self.size, told=ignore)
+                return differ.fetch(there, digests, content, self.size, on_progress=ignore)
+            return differ.prove(there, digests, self.size, on_progress=ignore)
         finally:
             for socket in (target, listed, source):
                 images.stop(socket)
@@ -114,10 +115,27 @@ def test_an_image_that_is_gone_comes_as_a_whole(
 ) -> None:
     scene = Scene(tmp_path, 2, "qcow2", images)
     scene.now.unlink()
-    assert "could not be copied" in replacer.begin(scene.one, scene.size)
+    assert "now.img cannot be opened" in replacer.begin(scene.one, scene.size)
     scene.passed(differ, fetch=True)
     assert scene.passed(differ, fetch=False).bad == []
     assert replacer.swap([scene.one]) == []
+    assert identical(scene.kept, scene.now)
+
+
+def test_nothing_is_built_upon_an_image_that_qemu_marked_as_corrupt(
+    images: ImageHost, differ: Differ, replacer: Replacer, tmp_path: Path
+) -> None:
+    """QEMU refuses to write to such an image, and a copy of it bears the mark too."""
+    scene = Scene(tmp_path, 4, "qcow2", images)
+    with scene.now.open("r+b") as file:
+        file.seek(79)
+        bits = file.read(1)[0]
+        file.seek(79)
+        file.write(bytes([bits | 2]))
+    assert "has marked" in replacer.begin(scene.one, scene.size)
+    scene.passed(differ, fetch=True)
+    assert scene.passed(differ, fetch=False).bad == []
+    assert replacer.swap([scene.one]) == [scene.one.aside]
     assert identical(scene.kept, scene.now)
 
 
@@ -217,12 +235,12 @@ def test_a_name_that_is_taken_is_never_written_over(replacer: Replacer, tmp_path
     assert Path(one.path).read_text() == "old 0"
 
 
-def test_the_mover_agrees_on_the_list(
-    images: ImageHost, mover: Mover, differ: Differ, replacer: Replacer, tmp_path: Path
+def test_the_prover_agrees_on_the_list(
+    images: ImageHost, prover: Prover, differ: Differ, replacer: Replacer, tmp_path: Path
 ) -> None:
     """Two programs, one meaning of a digest."""
     scene = Scene(tmp_path, 4, "raw", images)
     socket = images.serve("vda", str(scene.kept), "raw", writable=False)
-    checked = mover.check(Export(socket, "vda"), str(scene.listed), told=ignore)
+    checked = prover.content(Export(socket, "vda"), str(scene.listed), on_progress=ignore)
     replacer.begin(scene.one, scene.size)
     assert (checked.bad, checked.root) == ([], scene.passed(differ, fetch=True).root)

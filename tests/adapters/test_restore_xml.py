@@ -4,8 +4,8 @@ from xml.etree import ElementTree
 
 import pytest
 
-from labpanel.adapters import backup_xml, restore_xml
-from labpanel.adapters.restore_xml import Identity
+from labpanel.adapters.libvirt.xml import backup_xml, beside_xml, restore_xml
+from labpanel.adapters.libvirt.xml.restore_xml import NewIdentity
 
 OLD = "11111111-2222-4333-8444-555555555555"
 NEW = "99999999-2222-4333-8444-555555555555"
@@ -35,24 +35,22 @@ XML = f"""<domain type='kvm'>
 </domain>"""
 IMAGES = {"vda": "/srv/images/copy-vda.qcow2", "sdb": "/srv/images/copy-sdb.raw"}
 
+FORMATS = {"vda": "qcow2", "sdb": "raw"}
+
 
 def fitted(*, is_copy: bool, gone: frozenset[str] = frozenset()) -> ElementTree.Element:
-    identity = Identity("copy 'n <more>", NEW if is_copy else OLD, is_copy)
-    text = restore_xml.fitted(XML, identity, IMAGES, gone=gone, nvram="/nvram/copy.fd")
+    identity = NewIdentity("copy 'n <more>", NEW if is_copy else OLD, is_copy)
+    text = restore_xml.fitted(
+        XML, identity, IMAGES, gone=gone, formats=FORMATS, nvram="/nvram/copy.fd"
+    )
     return ElementTree.fromstring(text)  # noqa: S314 - our own
 
 
-def test_needs_are_read_from_the_xml() -> None:
-    needs = restore_xml.needs(XML)
-    assert needs.networks == {"lan"}
-    assert needs.bridges == {"br0"}
-    assert needs.files == {
-        "/usr/bin/qemu-system-x86_64",
-        "/usr/share/OVMF/CODE.fd",
-        "/usr/share/OVMF/VARS.fd",
-    }
-    assert needs.media == {"/iso/debian.iso"}
-    assert needs.logs == {"/var/log/vms/home.log"}
+def test_what_it_can_do_without_is_read_from_the_xml() -> None:
+    optional = restore_xml.optional(XML)
+    assert optional.media == {"/iso/debian.iso"}
+    assert optional.logs == {"/var/log/vms/home.log"}
+    assert restore_xml.far_media(XML) == ()
 
 
 def test_a_copy_shares_nothing_that_must_be_its_own() -> None:
@@ -92,6 +90,32 @@ def test_disks_become_files_in_their_new_place() -> None:
     assert [disk.get("type") for disk in disks] == ["file", "file", "file"]
 
 
+def test_an_image_is_opened_as_what_it_is_whatever_the_definition_says() -> None:
+    """QEMU follows the backing file in a raw image's content if it opens it as qcow2."""
+    lying = XML.replace("<driver name='qemu' type='raw'/>", "<driver name='qemu' type='qcow2'/>")
+    bare = XML.replace("<driver name='qemu' type='raw'/>", "")
+    for xml in (lying, bare):
+        text = restore_xml.fitted(
+            xml, NewIdentity("copy", NEW, True), IMAGES, gone=(), formats=FORMATS
+        )
+        driver = ElementTree.fromstring(text).find("devices/disk[2]/driver")  # noqa: S314 - ours
+        assert driver is not None
+        assert driver.get("type") == "raw"
+
+
+def test_a_passed_on_scsi_disk_becomes_a_plain_one() -> None:
+    lun = XML.replace("type='block' device='disk'", "type='block' device='lun' sgio='unfiltered'")
+    text = restore_xml.fitted(lun, NewIdentity("copy", NEW, True), IMAGES, gone=(), formats=FORMATS)
+    assert "lun" not in text
+    assert "sgio" not in text
+
+
+def test_another_vms_uefi_variables_are_never_taken() -> None:
+    text = restore_xml.fitted(XML, NewIdentity("copy", NEW, True), IMAGES, gone=(), formats=FORMATS)
+    assert "home_VARS.fd" not in text
+    assert "/usr/share/OVMF/VARS.fd" in text
+
+
 def test_media_and_logs_that_are_not_there_are_left_out() -> None:
     gone = frozenset({"/iso/debian.iso", "/var/log/vms/home.log"})
     root = fitted(is_copy=False, gone=gone)
@@ -106,7 +130,7 @@ def test_disks_are_read_with_what_matters_for_a_backup() -> None:
     assert (disks["sdb"].kind, disks["sdb"].source) == ("block", "/dev/vg/data")
     assert disks["sdb"].iothread  # by its controller
     assert not disks["vda"].iothread
-    assert backup_xml.nvram_path(XML) == "/var/lib/libvirt/qemu/nvram/home_VARS.fd"
+    assert beside_xml.beside(XML).nvram == "/var/lib/libvirt/qemu/nvram/home_VARS.fd"
 
 
 def test_a_disk_that_is_only_plugged_in_is_kept_in_the_definition() -> None:

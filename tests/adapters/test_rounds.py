@@ -62,6 +62,7 @@ def differing(before: bytes, after: bytes, places: list[tuple[int, int]]) -> lis
     return found
 
 
+@pytest.mark.timeout(900)  # some 300 programs of QEMU, each in a root of its own
 @pytest.mark.parametrize("seed", [1, 2])
 def test_every_generation_reads_as_the_disk_did(qemu: None, tmp_path: Path, seed: int) -> None:
     rounds = Rounds(tmp_path, seed)

@@ -11,13 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from labpanel.adapters.image_host import ImageHost
-from labpanel.adapters.machine import PYTHON
-from labpanel.adapters.mover import Export, Mover, Saved, Tick
-from labpanel.adapters.script_session import ScriptRefused
-from labpanel.adapters.scripts import digests as lists
+from labpanel.adapters.images.image_host import ImageHost
+from labpanel.adapters.images.mover import Export, Mover, Saved, Tick
+from labpanel.adapters.ssh.machine import PYTHON
+from labpanel.adapters.ssh.session import ScriptRefused
 from labpanel.env import REPOSITORY
 from labpanel.lib.hints import BITMAP, DEEP, EVERYTHING, FULL, UNCHANGED, Hint
+from labpanel.lib.store_format.digests import header
+from labpanel.onhost.blocks import digests as lists
 from tests.adapters.images import BLOCK, fill, identical
 from tests.adapters.test_mover import server_of
 
@@ -26,7 +27,7 @@ NOTHING = Hint(FULL, "")
 
 
 def ignore(_: Tick) -> None:
-    """A progress that nobody looks at."""
+    """Progress that is not looked at."""
 
 
 class Kept:
@@ -43,7 +44,7 @@ class Kept:
         fill(self.disk, BLOCKS, seed=3, tail=1536)
         self.size = self.disk.stat().st_size
         images.create(str(self.copy), "raw", self.size)
-        self.list.write_bytes(lists.header(self.size) + bytes(16 * (BLOCKS + 1)))
+        self.list.write_bytes(header(self.size) + bytes(16 * (BLOCKS + 1)))
         os.truncate(self.list, 4096 + 512)
 
     def save(
@@ -66,7 +67,7 @@ class Kept:
             hint=hint,
             forced=forced,
             bytes_per_second=cap,
-            told=told,
+            on_progress=told,
         )
         for socket in (listed, far):
             self.images.stop(socket)
@@ -104,6 +105,23 @@ def test_an_unchanged_disk_is_read_and_nothing_is_written(kept: Kept) -> None:
     saved = kept.save()
     assert (saved.written_bytes, saved.candidate_bytes) == (0, kept.size)
     assert (kept.copy.stat().st_mtime_ns, kept.list.stat().st_mtime_ns) == before
+
+
+def test_it_is_told_how_much_of_the_parent_is_still_there(kept: Kept) -> None:
+    """Zeros are alike on any two disks: they count for nothing."""
+    data = [number for number, digest in enumerate(kept.digests()) if any(digest)]
+    sizes = [min(BLOCK, kept.size - number * BLOCK) for number in data]
+    saved = kept.save()
+    assert (saved.alike_bytes, saved.lost_bytes) == (sum(sizes), 0)
+    kept.write(data[0], b"changed")
+    kept.write(data[1], bytes(BLOCK))
+    saved = kept.save()
+    assert (saved.alike_bytes, saved.lost_bytes) == (sum(sizes[2:]), 2 * BLOCK)
+    for number in data[2:]:
+        kept.write(number, b"another disk")
+    saved = kept.save()
+    assert saved.alike_bytes <= BLOCK
+    assert saved.lost_bytes >= sum(sizes[2:])
 
 
 def test_an_untouched_image_is_not_even_read(kept: Kept) -> None:
@@ -251,7 +269,7 @@ def test_what_does_not_compress_goes_past_the_compressor(
     )
     os.truncate(target, size + (16 << 20))
     listed = tmp_path / "list"
-    listed.write_bytes(lists.header(size) + bytes(512))
+    listed.write_bytes(header(size) + bytes(512))
     near = images.serve("vda", str(source), "raw", writable=False)
     stored = images.serve("bytes", str(target), "raw", writable=True)
     digests = images.serve("list", str(listed), "raw", writable=True)
@@ -263,7 +281,7 @@ def test_what_does_not_compress_goes_past_the_compressor(
         Export(digests, "list"),
         plain=packing.plain,
         hint=NOTHING,
-        told=ignore,
+        on_progress=ignore,
     )
     for socket in (packing.socket, stored):
         images.stop(socket)

@@ -7,13 +7,20 @@ from typing import Any
 import pytest
 
 from lab import smart_sample
-from labpanel.adapters import smart
+from labpanel.adapters.drives import smart
 from labpanel.adapters.errors import AdapterError, CommandFailed, Missing, TimedOut, Unreachable
-from labpanel.adapters.machine import Output
+from labpanel.adapters.ssh.machine import Output
 from labpanel.lib.shapes import Endpoint
 
-SAMPLE = smart_sample.Drive("/dev/sda", "S1")
+SAMPLE = smart_sample.SampleDrive("/dev/sda", "S1")
 TEXT, JSON = smart_sample.text(SAMPLE), smart_sample.as_json(SAMPLE)
+DETECTED = """\
+smartctl 6.6 2017-11-05 r4594 [x86_64-linux-4.19.0] (local build)
+Copyright (C) 2002-17, Bruce Allen, Christian Franke, www.smartmontools.org
+
+/dev/sda: Device of type 'scsi' [SCSI] detected
+/dev/sda [SAT]: Device of type 'sat' [ATA] opened
+"""
 SCAN = json.dumps({"devices": [{"name": "/dev/sda", "type": "sat"}]})
 
 
@@ -25,10 +32,15 @@ class FakeMachine:
         self.answers = {"scan": (SCAN, 0), "json": (JSON, 0), "text": (TEXT, 0), **answers}
         self.asked: list[list[str]] = []
 
-    def run(self, words: Sequence[str], *, deadline: float, ok: Any = (0,)) -> Output:
+    def run(
+        self, words: Sequence[str], *, deadline: float, ok: Any = (0,), most: int = 0
+    ) -> Output:
         assert deadline > 0
         assert ok is None, "smartctl's status is a mask: other than 0 is its daily answer"
         self.asked.append(list(words))
+        assert list(words[:2]) == ["env", "LC_ALL=C"], "sudo's words depend on it"
+        if list(words[-3:-1]) == ["-d", "test"]:  # smartctl(8): it opens the device, no more
+            return Output(0, DETECTED.encode(), b"")
         kind = "scan" if "--scan" in words else "json" if "-j" in words else "text"
         if kind == "scan" and "-j" not in words and "plain" in self.answers:
             kind = "plain"
@@ -62,8 +74,8 @@ def test_both_readings_agree(monkeypatch: pytest.MonkeyPatch) -> None:
     assert drive.disagreements == ()
     assert [test.outcome for test in drive.tests] == ["passed", "passed"]
     asked = [" ".join(words) for words in machine.asked]
-    assert asked[1] == "smartctl -j -x -n standby,3 -d sat /dev/sda"
-    assert "smartctl -d sat --all /dev/sda" in asked  # pySMART's own question
+    assert asked[1] == "env LC_ALL=C smartctl -j -x -n standby,3 /dev/sda"  # no guessed type
+    assert "env LC_ALL=C smartctl -d sat --all /dev/sda" in asked  # pySMART's own question
 
 
 def test_where_they_differ_json_decides_and_it_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -128,7 +140,7 @@ def test_a_host_that_vanishes_in_the_middle_is_an_error(monkeypatch: pytest.Monk
 def test_who_is_not_root_asks_by_sudo(monkeypatch: pytest.MonkeyPatch) -> None:
     machine = FakeMachine("panel@alpha")
     read(machine, monkeypatch)
-    assert all(words[:3] == ["sudo", "-n", "smartctl"] for words in machine.asked)
+    assert all(words[2:5] == ["sudo", "-n", "smartctl"] for words in machine.asked)
 
 
 def test_an_old_smartctl_is_scanned_by_text(monkeypatch: pytest.MonkeyPatch) -> None:

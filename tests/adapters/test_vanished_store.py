@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from labpanel.adapters.machine import Machine
-from labpanel.adapters.script_session import ScriptRefused
-from labpanel.adapters.store_keeper import Keeper
+from labpanel.adapters.ssh.machine import Machine
+from labpanel.adapters.ssh.session import ScriptRefused
+from labpanel.adapters.store.keeper import Keeper
 from labpanel.lib.shapes import PANEL
 
 VM = "11111111-2222-4333-8444-555555555555"
@@ -14,7 +14,7 @@ VM = "11111111-2222-4333-8444-555555555555"
 
 def test_nothing_is_written_below_where_a_store_was_mounted(tmp_path: Path) -> None:
     with Keeper(Machine(PANEL), str(tmp_path), "panel-one") as keeper:
-        store_id = keeper.init()["store_id"]
+        store_id = keeper.init()
     (tmp_path / "labpanel-store.json").unlink()
     with (
         Keeper(Machine(PANEL), str(tmp_path), "panel-one", store_id) as keeper,

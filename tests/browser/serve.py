@@ -40,7 +40,7 @@ class Panel:
 
     def do(self, code: str) -> None:
         """Run Python on this panel's database, with its models and the bus at hand."""
-        before = "import django; django.setup(); from labpanel.adapters import bus;"
+        before = "import django; django.setup(); from labpanel.adapters.redis import bus;"
         models = "from hosts.models import *; from backups.models import *;"
         jobs = "from labpanel.jobs.models import *; from django.utils import timezone;"
         words = [sys.executable, "-c", f"{before}{models}{jobs}{code}"]
@@ -106,9 +106,8 @@ def _made(environment: dict[str, str], days: int) -> Any:
 
 
 def _start(environment: dict[str, str], port: int) -> subprocess.Popen[bytes]:
-    words = ["labpanel.asgi:application", "--host", "127.0.0.1", "--port", str(port)]
-    quiet = ["--log-level", "warning", "--timeout-graceful-shutdown", "2"]
-    command = [*DIES_WITH_US, sys.executable, "-m", "uvicorn", *words, *quiet]
+    words = ["--host", "127.0.0.1", "--port", str(port), "--log-level", "warning"]
+    command = [*DIES_WITH_US, sys.executable, "-m", "labpanel.door", *words]
     return subprocess.Popen(command, cwd=REPOSITORY, env=environment)
 
 
@@ -132,10 +131,10 @@ def _make(days: int) -> dict[str, object]:
     from django.conf import settings
     from django.contrib.auth import HASH_SESSION_KEY, SESSION_KEY
     from django.contrib.auth.models import User
-    from django.contrib.sessions.backends.db import SessionStore
     from django.utils import timezone
 
     from hosts.models import Host, Sample10s
+    from labpanel.accounts.session_store import SessionStore
     from tests.pages import factory
     from tests.pages.lab import add_history, addresses, make_lab
 

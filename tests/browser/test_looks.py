@@ -10,11 +10,9 @@ from playwright.sync_api import Browser, Page, expect
 from tests.browser.serve import Panel
 from tests.browser.window import SIZES, context
 
-pytestmark = pytest.mark.browser
-
 PAGES = (
     *("overview", "host", "vm", "odd vm", "coverage", "generation", "copies", "stores", "store"),
-    *("policies", "new policy", "jobs", "job", "settings"),
+    *("policies", "new policy", "jobs", "job", "settings", "bring back", "bring all back"),
 )
 LOOKS = [(size, scheme) for size in SIZES for scheme in ("light", "dark")]
 LARGEST = 60_000  # bytes on the wire for the first page

@@ -1,17 +1,13 @@
 """What the tests of moves do on the practice hosts: slow a cable down, look at both sides."""
 
 import contextlib
-import os
-import signal
 import subprocess
 import urllib.request
 from collections.abc import Iterator
-from pathlib import Path
 
 from lab.layout import Host
 from lab.state import Lab
 from lab.virsh import states
-from tests.lab.conftest import Panel
 
 IMAGES = "/srv/images"
 
@@ -60,18 +56,3 @@ def digest(lab: Lab, host: str, image: str) -> str:
 def image_format(lab: Lab, host: str, image: str) -> str:
     said = lab.ssh(host, ["qemu-img", "info", "-U", image]).stdout
     return next(line.split(": ")[1] for line in said.splitlines() if "file format" in line)
-
-
-def kill_long_workers(panel: Panel) -> int:
-    """SIGKILL to this panel's own workers of long jobs, found by its home; how many."""
-    home, killed = f"LABPANEL_HOME={panel.home}".encode(), 0
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            words = (folder / "cmdline").read_bytes().split(b"\0")
-            ours = home in (folder / "environ").read_bytes().split(b"\0")
-        except OSError:
-            continue  # it ended meanwhile
-        if ours and b"worker" in words and b"long" in words:
-            os.kill(int(folder.name), signal.SIGKILL)
-            killed += 1
-    return killed

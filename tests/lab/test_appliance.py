@@ -12,11 +12,12 @@ from lab.guestxml import Disk, Guest, domain_xml, path_of
 from lab.layout import Host
 from lab.state import Lab
 from lab.virsh import define, inside
-from tests.lab.conftest import Panel
-from tests.lab.test_backups import folder_of, job, kill_workers, remove_vm, vm_of
-from tests.lab.test_rehearsal import fingerprint, traces
+from tests.lab.asking import folder_of, job, vm_of
+from tests.lab.panels import Panel
+from tests.lab.rehearsed import fingerprint, traces
+from tests.lab.vms import remove_vm
+from tests.lab.workers import kill_long_workers
 
-pytestmark = pytest.mark.lab
 Eventually = Callable[..., Any]
 AGENT_PORT = (
     "    <channel type='unix'><target type='virtio' name='org.qemu.guest_agent.0'/></channel>\n"
@@ -125,11 +126,11 @@ def test_a_killed_worker_leaves_no_appliance(
 ) -> None:
     number: int = panel.json("rehearse", kept, "--no-wait")["job"]
     eventually(lambda: appliances(beta), "the appliance starts", 120)
-    assert kill_workers(panel.home)
+    assert kill_long_workers(panel)
     until = time.monotonic() + 60
     while appliances(beta) and time.monotonic() < until:
         time.sleep(1)
-    assert appliances(beta) == ""  # by itself, before anything is settled
+    assert appliances(beta) == ""  # before anything is settled
     eventually(lambda: job(panel, number)["state"] == "lost", "it is settled", 120)
     eventually(lambda: traces(beta) == "", "nothing is left", 60)
 

@@ -1,7 +1,5 @@
 """Backups on two real libvirt hosts: kept, proven, brought back, and every way to fail."""
 
-import os
-import signal
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,44 +12,16 @@ from lab.agent import exec_in_guest
 from lab.state import Lab
 from lab.tree import manifest
 from lab.virsh import inside, virsh
-from tests.lab.conftest import Panel
+from tests.lab.asking import STORE, copying, folder_of, incidents_of, job, verdict, vm_of
 from tests.lab.moving import slow
+from tests.lab.panels import Panel
+from tests.lab.vms import answering, remove_vm
+from tests.lab.workers import kill_long_workers
 
-pytestmark = pytest.mark.lab
 Eventually = Callable[..., Any]
-STORE = "/srv/store"
 BIG = "/srv/images/big.raw"
 # Over a minute at the speed of tests.lab.moving.slow.
 BIG_MIB = 320
-
-
-def vm_of(panel: Panel, name: str, host: str = "") -> dict[str, Any] | None:
-    rows = panel.json("vm", "list")
-    return next((vm for vm in rows if vm["name"] == name and host in {"", vm["host"]}), None)
-
-
-def verdict(panel: Panel, vm: str, disk: str) -> str:
-    rows = panel.json("coverage", vm)
-    return next((row["verdict"] for row in rows if row["disk"] == disk), "")
-
-
-def job(panel: Panel, number: int) -> Any:
-    return panel.json("job", "show", str(number))
-
-
-def folder_of(panel: Panel, key: str) -> str:
-    found = next(one for one in panel.json("generations") if one["generation"] == key)
-    return f"{STORE}/{found['vm_uuid']}/{key}"
-
-
-def remove_vm(lab: Lab, host: str, name: str) -> None:
-    """A VM that a test made, with its disks."""
-    layout = lab.layout.host(host)
-    disks = virsh(layout, "domblklist", "--details", name, check=False)
-    virsh(layout, "destroy", name, check=False)
-    virsh(layout, "undefine", name, check=False)
-    paths = [line.split(None, 3)[3] for line in disks.splitlines() if " disk " in line]
-    inside(layout, ["rm", "-f", "--", *paths])
 
 
 @pytest.fixture(scope="module")
@@ -126,19 +96,14 @@ def test_recover_txt_followed_by_hand_boots_the_vm(
     commands = text[text.index("set -eu") :]
     try:
         inside(beta, ["sh", "-c", f"cd {place} && {commands}"], timeout=120)
-
-        def answers() -> bool:
-            try:
-                return exec_in_guest(lab, "beta", "store", ["/bin/true"]).returncode == 0
-            except Exception:  # noqa: BLE001 - it still boots; the deadline says when that is too long
-                return False
-
-        eventually(answers, "the recovered VM's agent answers", 90)
+        eventually(lambda: answering(lab, "beta", "store"), "the recovered VM's agent answers", 90)
         again = inside(beta, ["sh", "-c", f"cd {place} && {commands}"], check=False, timeout=120)
         assert again.returncode != 0  # it never writes over a file that exists
     finally:
         remove_vm(lab, "beta", "store")
     eventually(lambda: vm_of(panel, "store", "alpha"), "store is seen on alpha again", 60)
+    # Until beta's next look says otherwise, both hosts have it, and nothing of it is backed up.
+    eventually(lambda: not incidents_of(panel, "two-hosts"), "the incident of two hosts ends", 90)
 
 
 def test_rot_is_named_and_never_restored(lab: Lab, panel: Panel) -> None:
@@ -211,13 +176,6 @@ def big(lab: Lab, panel: Panel, eventually: Eventually) -> Iterator[None]:
         inside(alpha, ["rm", "-f", BIG])
 
 
-def begun(panel: Panel, eventually: Eventually) -> int:
-    """A backup of web that is copying its big disk; the job's number."""
-    number: int = panel.json("backup", "web", "--store", "far", "--no-wait")["job"]
-    eventually(lambda: "vdz" in (job(panel, number)["phase"] or ""), "it copies", 60)
-    return number
-
-
 def clean(lab: Lab, panel: Panel) -> None:
     """Nothing of a backup is left on either host, and the guest lives."""
     alpha, beta = lab.layout.host("alpha"), lab.layout.host("beta")
@@ -249,7 +207,7 @@ def test_a_cut_cable_fails_the_backup_and_spares_the_guest(
     slowest = 0.0
     try:
         with slow(beta):
-            number = begun(panel, eventually)
+            number = copying(panel, eventually, "web", "vdz")
             faults.cause(beta, "cable")
         until = time.monotonic() + 120
         while job(panel, number)["state"] == "running" and time.monotonic() < until:
@@ -274,31 +232,14 @@ def test_a_killed_worker_is_settled(
 ) -> None:
     before = panel.json("generations", "web")
     with slow(lab.layout.host("beta")):
-        number = begun(panel, eventually)
-        killed = kill_workers(panel.home)
+        number = copying(panel, eventually, "web", "vdz")
+        killed = kill_long_workers(panel)
     assert killed
     eventually(lambda: job(panel, number)["state"] == "lost", "the job is settled", 120)
-    assert "nothing half-done counts" in job(panel, number)["sentence"]
+    assert "no copy was made" in job(panel, number)["sentence"]
     assert panel.json("generations", "web") == before
     clean(lab, panel)
     assert panel.json("backup", "web", "--store", "far")["generation"]
-
-
-def kill_workers(home: Path) -> list[int]:
-    """SIGKILL to every process of this panel's long worker; their ids."""
-    mark, killed = f"LABPANEL_HOME={home}\0".encode(), []
-    for process in Path("/proc").iterdir():
-        if not process.name.isdigit():
-            continue
-        try:
-            words = (process / "cmdline").read_bytes().split(b"\0")
-            ours = mark in (process / "environ").read_bytes()
-        except OSError:
-            continue  # it ended while we looked
-        if ours and b"celery" in b" ".join(words) and b"long" in words:
-            os.kill(int(process.name), signal.SIGKILL)
-            killed.append(int(process.name))
-    return killed
 
 
 def test_what_cannot_be_a_store_is_refused_in_one_sentence(lab: Lab, panel: Panel) -> None:

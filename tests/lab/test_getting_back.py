@@ -1,6 +1,7 @@
 """Getting back on two real hosts: mixed generations, in place, at once, killed in the middle."""
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,11 +10,13 @@ from lab import faults
 from lab.agent import exec_in_guest
 from lab.state import Lab
 from lab.tree import manifest
-from lab.virsh import inside, states, virsh
-from tests.lab.conftest import Panel, supervise
-from tests.lab.moving import kill_long_workers, slow
+from lab.virsh import define, inside, states, virsh
+from tests.lab.moving import slow
+from tests.lab.panels import Panel, supervise
+from tests.lab.vms import answering, remove_vm
+from tests.lab.workers import kill_long_workers
 
-pytestmark = [pytest.mark.lab, pytest.mark.timeout(600)]
+pytestmark = pytest.mark.timeout(600)
 Eventually = Callable[..., Any]
 IMAGES = "/srv/images"
 MIB = 1 << 20
@@ -23,23 +26,6 @@ def in_home(lab: Lab, script: str, host: str = "alpha", vm: str = "home") -> str
     done = exec_in_guest(lab, host, vm, ["/bin/sh", "-c", script])
     assert done.returncode == 0, done.stderr
     return done.stdout.decode()
-
-
-def remove_vm(lab: Lab, host: str, name: str) -> None:
-    """A VM that a test made, with its disks."""
-    layout = lab.layout.host(host)
-    disks = virsh(layout, "domblklist", "--details", name, check=False)
-    virsh(layout, "destroy", name, check=False)
-    virsh(layout, "undefine", name, "--checkpoints-metadata", check=False)
-    paths = [line.split(None, 3)[3] for line in disks.splitlines() if " disk " in line]
-    inside(layout, ["rm", "-f", "--", *paths])
-
-
-def answering(lab: Lab, host: str, name: str) -> bool:
-    try:
-        return exec_in_guest(lab, host, name, ["/bin/true"]).returncode == 0
-    except Exception:  # noqa: BLE001 - it still boots; the caller's deadline says when it is too late
-        return False
 
 
 @pytest.fixture(scope="module")
@@ -77,10 +63,8 @@ def test_disks_of_two_weeks_come_back_together(
     words = ["--to", "beta", "--name", "mixed", "--disk", f"vda={first}", "--start"]
     made = panel.json("restore", second, *words)
     try:
-        assert {disk["target"]: disk["from"] for disk in made["disks"]} == {
-            "vda": first,
-            "vdb": second,
-        }
+        came = {disk["target"]: disk["from"] for disk in made["disks"]}
+        assert came == {"vda": first, "vdb": second}
         assert made["bytes"] > 0
         assert made["seconds"] > 0
         eventually(lambda: answering(lab, "beta", "mixed"), "the mixed VM answers", 90)
@@ -270,3 +254,131 @@ def test_killed_before_it_ran_nothing_of_it_is_left(
         remove_vm(lab, "beta", "never")
     eventually(lambda: local(panel, "never") is None, "its row is gone", 60)
     assert leftovers(lab) == []
+
+
+def test_an_image_that_names_another_file_is_not_opened(
+    lab: Lab, panel: Panel, eventually: Eventually
+) -> None:
+    """A stranger's hand in the store's folder, and a VM's own image that names a file of its
+    host: neither file reaches a VM or a store."""
+    alpha, beta = lab.layout.host("alpha"), lab.layout.host("beta")
+    key = panel.json("backup", "store", "--store", "far")["generation"]
+    found = ["sh", "-c", f"ls /srv/*/*/{key}/*.qcow2"]
+    image = inside(beta, found).stdout.split()[0]
+    forge = ["qemu-img", "rebase", "-u", "-f", "qcow2", "-F", "raw", "-b", "/root/secret"]
+    inside(beta, ["cp", image, "/root/kept"])
+    try:
+        for host in (alpha, beta):
+            inside(host, ["sh", "-c", "umask 077; yes SECRETHASH | head -c 1M > /root/secret"])
+        inside(beta, [*forge, image])
+        words = ("restore", key, "--to", "alpha", "--name", "stolen")
+        for way in (["--instant"], []):
+            refused = panel(*words, *way, ok=False)
+            assert refused.returncode == 1
+            assert "it is based on '/root/secret', and its manifest says on" in refused.stderr
+        assert "stolen" not in states(alpha)
+        assert leftovers(lab) == []
+        rehearsed = panel("rehearse", key, ok=False)
+        assert "its manifest says on" in rehearsed.stdout + rehearsed.stderr
+        own = f"{IMAGES}/leak.qcow2"
+        make = ["qemu-img", "create", "-q", "-f", "qcow2", "-F", "raw", "-b", "/root/secret", own]
+        inside(alpha, make)
+        define(alpha, LEAK.format(own=own))
+        eventually(lambda: "leak" in [vm["name"] for vm in panel.json("vm", "list")], "it is seen")
+        refused = panel("backup", "leak", "--store", "far", ok=False)
+        assert "neither the VM's definition names" in refused.stderr
+    finally:
+        inside(beta, ["mv", "/root/kept", image])
+        for host in (alpha, beta):
+            inside(host, ["rm", "-f", "/root/secret"])
+        if "leak" in states(alpha):
+            remove_vm(lab, "alpha", "leak")
+
+
+LEAK = """<domain type='qemu'><name>leak</name><memory unit='MiB'>64</memory>
+<os><type arch='x86_64'>hvm</type></os><devices><disk type='file' device='disk'>
+<driver name='qemu' type='qcow2'/><source file='{own}'/><target dev='vda' bus='virtio'/>
+</disk></devices></domain>"""
+
+REACHING = (
+    "<filesystem type='mount' accessmode='passthrough'><source dir='/'/><target dir='root'/>"
+    "</filesystem></devices>"
+)
+QEMU = (
+    "<q:commandline xmlns:q='http://libvirt.org/schemas/domain/qemu/1.0'>"
+    "<q:arg value='-name'/><q:arg value='pwned-by-store'/></q:commandline></domain>"
+)
+
+
+def test_what_reaches_into_the_host_needs_the_owners_word(lab: Lab, panel: Panel) -> None:
+    """A copy of the panel's own, of a VM that really had a folder of its host."""
+    alpha, beta = lab.layout.host("alpha"), lab.layout.host("beta")
+    before = virsh(alpha, "dumpxml", "--inactive", "store")
+    define(alpha, before.replace("</devices>", REACHING).replace("</domain>", QEMU))
+    made = []
+    try:
+        key = panel.json("backup", "store", "--store", "far")["generation"]
+        words = ("restore", key, "--to", "beta", "--name")
+        for way in ([], ["--instant"]):
+            refused = panel(*words, "reaching", *way, ok=False)
+            assert refused.returncode == 1
+            assert "(1) a folder of the host (filesystem: type=mount" in refused.stderr
+            assert "arguments of its own to QEMU (commandline: arg value=-name" in refused.stderr
+        assert "reaching" not in states(beta)
+        assert leftovers(lab) == []
+        assert inside(beta, ["find", IMAGES, "-name", "reaching*"]).stdout == ""
+        planned = panel("move", "store", "--to", "beta", "--plan", ok=False)
+        assert "store would hold a folder of the host (filesystem" in planned.stdout
+        code = refused.stderr.partition("--accept-reach ")[2].split()[0]
+        for name, way, count in (
+            ("without", ["--drop-reach"], 0),
+            ("with-all", ["--accept-reach", code], 1),
+        ):
+            made.append(("beta", name))
+            panel.json(*words, name, *way)
+            xml = virsh(beta, "dumpxml", "--inactive", name)
+            assert [xml.count("<filesystem"), xml.count("pwned-by-store")] == [count, count]
+        made.append(("alpha", "known"))
+        panel.json("restore", key, "--to", "alpha", "--name", "known")
+        assert "pwned-by-store" in virsh(alpha, "dumpxml", "--inactive", "known")
+    finally:
+        for host, name in made:
+            remove_vm(lab, host, name)
+        define(alpha, before)
+
+
+@pytest.mark.timeout(900)
+def test_an_empty_panel_and_a_store_know_all_again(
+    lab: Lab,
+    panel: Panel,
+    eventually: Eventually,
+    weeks: tuple[str, str, list[dict[str, Any]]],
+    tmp_path: Path,
+) -> None:
+    """The first panel and alpha count as lost: the second one knows beta alone."""
+    listed = panel.json("generations")
+    kept = {each["generation"] for each in listed if each["store"] == "far"}  # "close" is on alpha
+    second = Panel(tmp_path / "second", supervise(tmp_path / "second", "up", "--detach").stdout)
+    try:
+        key = tmp_path / "authorize.pub"
+        key.write_text(second("host", "key").stdout)
+        lab.authorize(key)
+        beta = lab.hosts["beta"]
+        target = ("beta", f"root@{beta.address}", "--fingerprint", beta.fingerprint)
+        second("host", "add", *target)
+        where = ("far", "--host", "beta", "/srv/store")
+        refused = second("store", "add", *where, ok=False)
+        assert "is used by another panel" in refused.stderr
+        second("store", "add", *where, "--take-over")
+        found = {each["generation"]: each for each in second.json("generations")}
+        assert set(found) == kept
+        assert {each["state"] for each in found.values()} == {"complete"}
+        second("restore", weeks[1], "--to", "beta", "--name", "rebuilt", "--start")
+        eventually(lambda: answering(lab, "beta", "rebuilt"), "the restored VM answers", 120)
+        assert in_home(lab, "cat /var/week", "beta", "rebuilt") == "two\n"
+        assert manifest(lab.layout.host("beta"), "rebuilt", "/home") == weeks[2]
+    finally:
+        supervise(second.home, "down")
+        remove_vm(lab, "beta", "rebuilt")
+        panel("store", "add", *("far", "--host", "beta", "/srv/store"), "--take-over")
+    assert {each["generation"] for each in panel.json("generations")} >= kept

@@ -1,13 +1,16 @@
 """Hosts that hang, vanish, restart and change their key, and names that are out to break things.
 
-Every test puts right what it broke, and ends only when the panel has seen that by itself.
+Every test puts right what it broke, and ends only when the panel has seen that.
 """
 
+import contextlib
 import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
+import time
 from collections.abc import Callable, Iterator
 from hashlib import sha256
 from pathlib import Path
@@ -18,10 +21,9 @@ import pytest
 
 from lab import network
 from lab.state import Lab
-from tests.lab.conftest import Panel
+from tests.lab.panels import Panel
 from tests.lab.watching import Watcher, watch
 
-pytestmark = pytest.mark.lab
 Eventually = Callable[..., Any]
 ODD = "'\"<b>$(reboot) `id` & 家のサーバー"
 ODD_XML = """<domain type='qemu'><name>{name}</name><memory>65536</memory>
@@ -141,6 +143,89 @@ def test_a_cut_cable_is_noticed_and_so_is_its_mending(
     well()
 
 
+NOISE = 'echo "  Welcome to alpha - up 3 days"; echo "  tip: use {braces}"\n'
+
+
+def test_a_second_door_to_one_machine_is_refused(panel: Panel, lab: Lab) -> None:
+    """Another address and another host key, as a NAS that the panel runs on has them."""
+    alpha = lab.hosts["alpha"]
+    key, config = alpha.state_dir / "second_key", alpha.state_dir / "second_config"
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(key)], check=True)
+    text = (alpha.state_dir / "sshd_config").read_text().replace("Port 22\n", "Port 2222\n")
+    pid = alpha.state_dir / "second_pid"
+    text = text.replace("ssh_host_ed25519_key", key.name).replace("PidFile none", f"PidFile {pid}")
+    config.write_text(text)
+    lab.ssh("alpha", ["/usr/sbin/sshd", "-f", str(config)])
+    try:
+        line = ["ssh-keygen", "-l", "-E", "sha256", "-f", f"{key}.pub"]
+        shown = subprocess.run(line, check=True, capture_output=True, text=True).stdout.split()[1]
+        words = ("host", "add", "nas", f"root@{alpha.address}:2222", "--fingerprint", shown)
+        done = panel(*words, ok=False)
+        assert done.returncode == 1
+        assert f"{words[3]} is the same machine as the host alpha" in done.stderr
+        assert [row["name"] for row in panel.json("host", "list")] == ["alpha", "beta"]
+    finally:
+        lab.ssh("alpha", ["kill", pid.read_text().strip()], check=False)
+        for path in (key, Path(f"{key}.pub"), config):
+            path.unlink()
+
+
+def test_another_login_shell_and_login_files_that_print(
+    panel: Panel, watcher: Watcher, lab: Lab, well: Callable[[], None], eventually: Eventually
+) -> None:
+    """root of alpha has tcsh, and its files greet; all goes on as with bash."""
+    if shutil.which("tcsh") is None:
+        pytest.skip("not installed here: tcsh")
+    home = lab.hosts["alpha"].state_dir / "root"
+    lines = Path("/etc/passwd").read_text().splitlines()
+    changed = [re.sub(r"^(root:.*):[^:]*$", r"\1:/bin/tcsh", line) for line in lines]
+    passwd = lab.hosts["alpha"].state_dir / "passwd"
+    passwd.write_text("\n".join(changed) + "\n")
+    (home / ".cshrc").write_text(NOISE)
+    lab.ssh("alpha", ["mount", "--bind", str(passwd), "/etc/passwd"])
+    try:
+        end_sshd(lab, "alpha")
+        well()
+        key = panel.json("backup", "store", "--store", "far")["generation"]
+        assert panel("verify", key).returncode == 0
+        (home / ".bashrc").write_text(NOISE)
+        lab.ssh("alpha", ["umount", "/etc/passwd"])
+        end_sshd(lab, "alpha")
+        well()
+        kinds = {row["kind"] for row in panel.json("incidents")}
+        assert not kinds & {"host", "libvirt", "check"}
+    finally:
+        lab.ssh("alpha", ["umount", "/etc/passwd"], check=False)
+        for path in (home / ".cshrc", home / ".bashrc", passwd):
+            path.unlink(missing_ok=True)
+        end_sshd(lab, "alpha")
+    well()
+
+
+def test_an_sshd_that_forbids_forwarding_is_named(
+    panel: Panel, watcher: Watcher, lab: Lab, eventually: Eventually, well: Callable[[], None]
+) -> None:
+    config = lab.hosts["alpha"].state_dir / "sshd_config"
+    before = config.read_text()
+    try:
+        config.write_text(before.replace("Forwarding yes", "Forwarding no"))
+        end_sshd(lab, "alpha")
+
+        def said() -> list[str]:
+            rows = panel.json("incidents")
+            return [row["title"] for row in rows if row["kind"] == "libvirt"]
+
+        titles = eventually(said, "it is named", 90)
+        assert titles[0].startswith(
+            "sshd on alpha forbids forwarding (AllowStreamLocalForwarding), so "
+        )
+        assert "forbids forwarding" in watcher.hosts()["alpha"]["reason"]
+    finally:
+        config.write_text(before)
+        end_sshd(lab, "alpha")
+    well()
+
+
 def test_a_restarted_ssh_server_is_found_again(
     panel: Panel, lab: Lab, well: Callable[[], None]
 ) -> None:
@@ -149,9 +234,17 @@ def test_a_restarted_ssh_server_is_found_again(
 
 
 def end_sshd(lab: Lab, name: str) -> None:
-    """The server and every connection; the practice host starts it again."""
-    pids = lab.ssh(name, ["pgrep", "-x", "sshd"]).stdout.split()
+    """The server and every connection; the practice host starts it again, after a second, and then
+    it listens."""
+    listens = "for i in $(seq 50); do pgrep -x sshd && exit; sleep 0.2; done; exit 1"
+    pids = lab.ssh(name, ["sh", "-c", listens]).stdout.split()
     lab.ssh(name, ["kill", "-KILL", *pids], check=False)
+    until, door = time.monotonic() + 20, (lab.hosts[name].address, 22)
+    while time.monotonic() < until:
+        with contextlib.suppress(OSError), socket.create_connection(door, 1):
+            return
+        time.sleep(0.1)
+    raise AssertionError(f"sshd of {name} was not started again")
 
 
 def test_a_changed_host_key_is_refused_and_said_plainly(
@@ -212,8 +305,8 @@ def masters(panel: Panel) -> list[int]:
     """Pids of the panel's own ssh control masters, asked by their sockets."""
     digest = sha256(str(panel.home.resolve()).encode()).hexdigest()[:10]
     pids = []
-    for socket in Path(f"/run/labpanel-{os.geteuid()}-{digest}").glob("c-*"):
-        words = ["ssh", "-F", "none", "-o", f"ControlPath={socket}", "-O", "check", "any"]
+    for path in Path(f"/run/labpanel-{os.geteuid()}-{digest}").glob("c-*"):
+        words = ["ssh", "-F", "none", "-o", f"ControlPath={path}", "-O", "check", "any"]
         said = subprocess.run(words, capture_output=True, text=True, timeout=10, check=False).stderr
         pids += [int(pid) for pid in re.findall(r"pid=(\d+)", said)]
     return pids

@@ -19,8 +19,6 @@ from lab.virsh import domains, states, virsh
 
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
 
-pytestmark = pytest.mark.lab
-
 
 def ssh(lab: Lab, host: str, command: str) -> subprocess.CompletedProcess[str]:
     """A real sign-in over the network, as the panel does it."""

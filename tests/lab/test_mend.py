@@ -8,10 +8,9 @@ import pytest
 from lab.agent import exec_in_guest
 from lab.state import Lab
 from lab.virsh import inside
-from tests.lab.conftest import Panel
-from tests.lab.test_backups import folder_of
+from tests.lab.asking import folder_of
+from tests.lab.panels import Panel
 
-pytestmark = pytest.mark.lab
 NEAR = "/srv/mending"
 # Turns the bits of 64 bytes of a file, found by what they are.
 _ROT = """
@@ -31,6 +30,7 @@ def near(lab: Lab, panel: Panel) -> Iterator[str]:
     inside(alpha, ["mkdir", "-p", NEAR])
     panel("store", "add", "mending", "--host", "alpha", NEAR)
     yield "mending"
+    panel("store", "remove", "mending")
     inside(alpha, ["rm", "-rf", "--", NEAR])
 
 

@@ -10,9 +10,10 @@ from lab import faults
 from lab.state import Lab
 from lab.virsh import states, virsh
 from tests.lab import moving
-from tests.lab.conftest import Panel
+from tests.lab.panels import Panel
+from tests.lab.workers import kill_long_workers
 
-pytestmark = [pytest.mark.lab, pytest.mark.timeout(600)]
+pytestmark = pytest.mark.timeout(600)
 Eventually = Callable[..., Any]
 WEB, RAW, QCOW2 = "web-vda.qcow2", "store-vda.raw", "store-vdb.qcow2"
 
@@ -139,7 +140,7 @@ def test_a_killed_worker_is_settled_by_asking_the_hosts(
     with moving.slow(lab.layout.host("beta")):
         job = panel.json("move", "web", "--to", "beta", "--no-wait")["job"]
         eventually(lambda: moving.files(lab, "beta", WEB), "the copy has begun", 60)
-        assert moving.kill_long_workers(panel) >= 1
+        assert kill_long_workers(panel) >= 1
         eventually(
             lambda: panel.json("job", "show", str(job))["state"] == "lost", "it is settled", 120
         )

@@ -7,9 +7,9 @@ import pytest
 from lab import agent
 from lab.state import Lab
 from lab.virsh import inside
-from tests.lab.conftest import Panel
+from tests.lab.panels import Panel
 
-pytestmark = [pytest.mark.lab, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.timeout(300)
 VM, POLICY = "web", "only-one"
 WHEN = ("--cron", "0 0 1 1 *")
 
@@ -23,7 +23,7 @@ def write(lab: Lab, text: str) -> None:
 @pytest.fixture
 def four(lab: Lab, panel: Panel) -> Iterator[list[str]]:
     """The four newest copies of web, the oldest first, the second protected; a policy that keeps
-    the last one, and runs nothing by itself."""
+    the last one, and runs nothing."""
     keys = []
     for number in range(4):
         write(lab, f"copy {number}")

@@ -12,10 +12,12 @@ from lab.guestxml import Disk, Guest, domain_xml, path_of
 from lab.layout import Host
 from lab.state import Lab
 from lab.virsh import define, inside, virsh
-from tests.lab.conftest import Panel
-from tests.lab.test_backups import folder_of, job, kill_workers, remove_vm, verdict, vm_of
+from tests.lab.asking import folder_of, job, verdict, vm_of
+from tests.lab.panels import Panel
+from tests.lab.rehearsed import fingerprint, rehearsed, traces
+from tests.lab.vms import answering, remove_vm
+from tests.lab.workers import kill_long_workers
 
-pytestmark = pytest.mark.lab
 Eventually = Callable[..., Any]
 EMPTIED = 'the "emptied" <b>家<b> $(touch pwned)'
 
@@ -37,25 +39,6 @@ def begun(panel: Panel, eventually: Eventually, beta: Host, key: str) -> tuple[i
     number: int = panel.json("rehearse", key, "--no-wait")["job"]
     name = eventually(lambda: rehearsed(beta), "it boots", 90)
     return number, str(name)
-
-
-def rehearsed(host: Host) -> str:
-    names = virsh(host, "list", "--name").split()
-    return next((name for name in names if name.startswith("labpanel-rehearsal-")), "")
-
-
-def traces(host: Host) -> str:
-    """What is left of any rehearsal: domains, overlays, sockets, servers."""
-    look = "find /srv/images /run/libvirt /var/lib/libvirt/images -name '*labpanel-*' 2>/dev/null;"
-    found: str = inside(host, ["sh", "-c", f"{look} pgrep -a qemu-nbd"], check=False).stdout
-    return rehearsed(host) + found
-
-
-def fingerprint(host: Host, folder: str) -> str:
-    """Content, size, owner, mode and both stamps of every file of a generation."""
-    look = "sha256sum ./* ; stat -c '%n %s %u %g %a %Y %Z %i' ./*"
-    done: str = inside(host, ["sh", "-c", f"cd {folder} && {look}"]).stdout
-    return done
 
 
 @pytest.mark.timeout(400)
@@ -124,13 +107,96 @@ def test_an_empty_home_and_a_missing_disk_fail_loudly(
     assert inside(beta, ["find", "/", "-xdev", "-name", "pwned"], check=False).stdout == ""
 
 
+BOOT = "/srv/images/boot of direct"
+DIRECT = (
+    f"<kernel>{BOOT}/vmlinuz</kernel><initrd>{BOOT}/initrd.img</initrd>"
+    "<cmdline>console=tty0 console=ttyS0,115200 quiet</cmdline>"
+)
+TPM = "<tpm model='tpm-crb'><backend type='emulator' version='2.0'/></tpm>"
+STATE = "/var/lib/libvirt/swtpm/{uuid}/tpm2/tpm2-00.permall"
+
+
+@contextlib.contextmanager
+def direct(lab: Lab) -> Iterator[str]:
+    """A running VM on alpha with a TPM that starts a kernel of its host, and no other: its disk
+    has no boot code."""
+    alpha = lab.layout.host("alpha")
+    disk = Disk("vda", "raw", "direct-vda.raw")
+    guest = Guest(name="direct", octet=0, memory_mib=160, disks=(disk,), starts=True)
+    image = path_of(disk)
+    inside(alpha, ["cp", "--sparse=always", str(recipe.cached() / "store-vda.raw"), image])
+    inside(alpha, ["mkdir", "-p", BOOT])
+    for name, file in (("vmlinuz", "vmlinuz"), ("initramfs", "initrd.img")):
+        dump = f'dump /boot/{name} "{BOOT}/{file}"'
+        inside(alpha, ["debugfs", "-R", dump, f"{image}?offset=1048576"])
+    inside(alpha, ["dd", "if=/dev/zero", f"of={image}", "bs=440", "count=1", "conv=notrunc"])
+    xml = domain_xml(lab.layout, guest).replace("<boot dev='hd'/>", DIRECT)
+    define(alpha, xml.replace("</devices>", f"{TPM}</devices>"))
+    try:
+        virsh(alpha, "start", "direct")
+        yield virsh(alpha, "domuuid", "direct").strip()
+    finally:
+        for host, name in (("alpha", "direct"), ("beta", "direct-copy")):
+            remove_vm(lab, host, name)
+            machine = lab.layout.host(host)
+            inside(machine, ["sh", "-c", f"rm -rf '{BOOT}' /var/lib/libvirt/swtpm/*"])
+            logs = "/var/log/swtpm/libvirt/qemu/direct*"  # the machine's own: a host has none
+            inside(machine, ["sh", "-c", f"rm -f /srv/images/direct* {logs}"])
+
+
+@pytest.mark.timeout(500)
+def test_a_direct_boot_with_a_tpm_is_rehearsed_and_comes_back_to_a_host_without_either(
+    lab: Lab, panel: Panel, eventually: Eventually, beta: Host
+) -> None:
+    alpha = lab.layout.host("alpha")
+    with direct(lab) as uuid:
+        eventually(lambda: answering(lab, "alpha", "direct"), "it runs", 90)
+        eventually(lambda: vm_of(panel, "direct"), "it is seen", 60)
+        first = panel.json("backup", "direct", "--store", "far")["generation"]
+        key = panel.json("backup", "direct", "--store", "far")["generation"]
+        places = [folder_of(panel, one) for one in (first, key)]
+        names = ("kernel", "initrd", "tpm2-00.permall")
+        numbers = [
+            inside(beta, ["stat", "-c", "%i", *(f"{place}/{name}" for name in names)]).stdout
+            for place in places
+        ]
+        assert numbers[0].split()[:2] == numbers[1].split()[:2]  # kept once
+        assert sha256(beta, f"{places[1]}/kernel") == sha256(alpha, f"{BOOT}/vmlinuz")
+        panel("verify", key)
+
+        rehearsal = panel.json("rehearse", key)
+        assert rehearsal["passed"] is True
+        assert traces(beta) == ""
+
+        back = panel.json("restore", key, "--to", "beta", "--name", "direct-copy")
+        assert back["left_out"] == []
+        xml = virsh(beta, "dumpxml", "--inactive", "direct-copy")
+        assert "<kernel>/srv/images/direct-copy-kernel</kernel>" in xml
+        assert BOOT not in xml
+        state = STATE.format(uuid=back["uuid"])
+        assert sha256(beta, state) == sha256(beta, f"{places[1]}/tpm2-00.permall")
+        owners = inside(beta, ["stat", "-c", "%U %a", state.rpartition("/")[0], state]).stdout
+        assert owners.split() == ["tss", "700", "tss", "600"]
+        panel("vm", "start", "direct-copy")
+        eventually(lambda: answering(lab, "beta", "direct-copy"), "the copy runs", 90)
+        log = inside(
+            beta, ["sh", "-c", "cat /var/log/swtpm/libvirt/qemu/direct-copy*"], check=False
+        )
+        assert "Starting vTPM manufacturing" not in log.stdout  # its state was taken as it is
+        assert uuid != back["uuid"]
+
+
+def sha256(host: Host, path: str) -> str:
+    return str(inside(host, ["sha256sum", path]).stdout).split()[0]
+
+
 @pytest.mark.timeout(400)
 def test_a_killed_worker_leaves_nothing(
     panel: Panel, eventually: Eventually, beta: Host, kept: str
 ) -> None:
     """libvirt ends the domain as soon as the worker's connection is gone, before any settling."""
     number, _ = begun(panel, eventually, beta, kept)
-    assert kill_workers(panel.home)
+    assert kill_long_workers(panel)
     until = time.monotonic() + 20
     while rehearsed(beta) and time.monotonic() < until:
         time.sleep(0.2)
@@ -149,7 +215,7 @@ def test_a_cut_cable_leaves_nothing(
     number, _ = begun(panel, eventually, beta, kept)
     faults.cause(beta, "cable")
     try:
-        eventually(lambda: traces(beta) == "", "the host ends it by itself", 120)
+        eventually(lambda: traces(beta) == "", "the host ends it", 120)
         eventually(lambda: job(panel, number)["state"] != "running", "the job ends", 200)
     finally:
         faults.heal(lab.layout, beta)

@@ -1,4 +1,4 @@
-"""Samples of real hosts and guests: they come by themselves, and one hung door costs no other."""
+"""Samples of real hosts and guests: they come unasked, and one way in that hangs costs no other."""
 
 import math
 import sqlite3
@@ -11,9 +11,7 @@ import pytest
 from lab import faults
 from lab.state import Lab
 from labpanel.lib.packed import unpack
-from tests.lab.conftest import Panel
-
-pytestmark = pytest.mark.lab
+from tests.lab.panels import Panel
 
 Latest = dict[tuple[str, str, str], tuple[int, list[float]]]
 

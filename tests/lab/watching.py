@@ -6,7 +6,7 @@ import sys
 from dataclasses import dataclass
 from typing import Any
 
-from tests.lab.conftest import REPOSITORY, Panel
+from tests.lab.panels import REPOSITORY, Panel
 
 _PROGRAM = """
 import json, sys

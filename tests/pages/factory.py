@@ -37,6 +37,11 @@ from hosts.models import (
 from labpanel.jobs.models import Job
 from labpanel.lib.metrics import LAYOUTS
 from labpanel.lib.packed import pack, push_recent
+from labpanel.symptoms.declared import DECLARED, Facts, kind_of
+from labpanel.symptoms.facts.file_systems import Cause, FileSystemTrouble
+from labpanel.symptoms.kinds import Kind
+from labpanel.symptoms.stored import facts_as_json
+from tests import made_manifests
 
 GIB = 2**30
 
@@ -149,7 +154,10 @@ def make_generation(
             "source_host": vm.host.name,
             "taken_at": taken,
             "consistency": Generation.Consistency.QUIESCED,
-            "manifest": {"disks": [{"target": target} for target in targets], "files": {}},
+            "manifest": made_manifests.value(
+                disks=[made_manifests.asked_disk(target) for target in targets or ("vda",)]
+            ),
+            "trust": Generation.Trust.SIGNED,
             **fields,
         }
     )
@@ -166,16 +174,24 @@ def make_generation(
     return generation
 
 
-def make_finding(host: Host, *vms: VM, **fields: Any) -> Finding:
+def make_finding(
+    host: Host, *vms: VM, facts: Facts | None = None, subject: str = "/srv/images", **fields: Any
+) -> Finding:
+    """By default a file system at `subject` that takes no writes. With `old_sentence` it is a row
+    that a panel from before facts were kept left behind."""
     now = timezone.now()
+    if facts is None and "old_sentence" not in fields:
+        facts = FileSystemTrouble(host.name, subject, Cause.READ_ONLY, "/dev/sdb1", "ext4")
+    kind = kind_of(facts) if facts is not None else Kind.FILE_SYSTEM
     finding: Finding = Finding.objects.create(
         **{
             "host": host,
-            "kind": "file-system",
-            "subject": "/srv/images",
+            "kind": kind,
+            "about": DECLARED[kind].about,
+            "until_seen": DECLARED[kind].until_seen,
+            "subject": subject,
             "severity": "bad",
-            "sentence": f"{host.name} cannot write to /srv/images.",
-            "advice": "Don’t reboot it and don’t copy its images by hand. Move its VMs away.",
+            "facts": facts_as_json(facts) if facts is not None else None,
             "evidence": [
                 {
                     "what": "write probe",

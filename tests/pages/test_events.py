@@ -2,28 +2,40 @@
 
 import contextlib
 import http.client
-import os
-import shutil
 import signal
 import socket
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-import redis
 from django.test import Client
 
-from labpanel.adapters.bus import CHANNEL
+from labpanel.adapters.redis.bus import CHANNEL
 from labpanel.live import events
 from labpanel.live.coalesce import Coalescer
-from labpanel.supervise.services import redis_program
+from tests.served import COOKIE, SIGN_IN, Server, made_ground, manage, served
 
-COOKIE = "labpanel_session"
+
+@pytest.fixture(scope="module")
+def ground(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    with made_ground(tmp_path_factory.mktemp("e")) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def server(ground: dict[str, str]) -> Iterator[Server]:
+    with served(ground) as running:
+        yield running
+
+
+@pytest.fixture
+def fresh(ground: dict[str, str]) -> Iterator[Server]:
+    """One that may be stopped."""
+    with served(ground) as running:
+        yield running
 
 
 class TestCoalescer:
@@ -67,15 +79,19 @@ def test_nobody_else_gets_a_stream(client: Client) -> None:
     assert (answer.status_code, answer.streaming) == (401, False)
 
 
+@pytest.mark.sqlite  # closing a stream closes the test's own connection
 @pytest.mark.django_db
 def test_one_stream_too_many_is_refused(signed_in: Client) -> None:
     key = signed_in.session.session_key
     assert key
-    events._open[key] = events.STREAMS_FOR_A_SESSION
-    try:
-        assert signed_in.get("/events").status_code == 429
-    finally:
-        del events._open[key]
+    held = [events.Stream(signed_in.session, key) for _ in range(events.STREAMS_FOR_A_SESSION)]
+    assert signed_in.get("/events").status_code == 429
+    held.pop()  # never read and never closed: gone with its last reference
+    answer = signed_in.get("/events")
+    assert answer.status_code == 200
+    answer.close()
+    answer.close()
+    assert signed_in.get("/events").status_code == 200
 
 
 @pytest.mark.django_db
@@ -88,123 +104,10 @@ def test_healthz_without_redis_is_503(client: Client, settings: Any, tmp_path: P
     settings.REDIS_URL = f"unix://{tmp_path / 'none.sock'}"
     answer = client.get("/healthz")
     assert answer.status_code == 503
-    assert answer.json() == {"database": "ok", "redis": "does not answer"}
-
-
-@dataclass
-class Server:
-    """A web process of its own with a redis of its own; `key` is a session that is signed in."""
-
-    web: subprocess.Popen[bytes]
-    port: int
-    key: str
-    broker: Any
-    log: Path
-
-    def get(self, path: str) -> http.client.HTTPResponse:
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
-        connection.request("GET", path, headers={"Cookie": f"{COOKIE}={self.key}"})
-        return connection.getresponse()
-
-
-SIGN_IN = """
-from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
-from django.contrib.auth.models import User
-from django.contrib.sessions.backends.db import SessionStore
-user = User.objects.create_user("olga")
-session = SessionStore()
-session[SESSION_KEY] = str(user.pk)
-session[BACKEND_SESSION_KEY] = "django.contrib.auth.backends.ModelBackend"
-session[HASH_SESSION_KEY] = user.get_session_auth_hash()
-session.save()
-print(session.session_key)
-"""
-
-
-def manage(environment: dict[str, str], *words: str) -> str:
-    done = subprocess.run(
-        [sys.executable, "manage.py", *words],
-        env=environment,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=True,
-    )
-    return done.stdout.strip()
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def stop(process: subprocess.Popen[bytes]) -> None:
-    if process.poll() is None:
-        process.terminate()
-        try:
-            process.wait(10)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait(10)
-
-
-@pytest.fixture(scope="module")
-def ground(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
-    """A home with tables, and a redis."""
-    if not (shutil.which("redis-server") or shutil.which("redis-check-rdb")):
-        pytest.skip("not installed here: redis-server")
-    home = tmp_path_factory.mktemp("e")
-    environment = {
-        **os.environ,
-        "LABPANEL_HOME": str(home),
-        "DATABASE_URL": f"sqlite:///{home / 'db.sqlite3'}",
-        "REDIS_URL": f"unix://{home / 'r.sock'}",
-        "DJANGO_SETTINGS_MODULE": "labpanel.settings",
-    }
-    words = ["--port", "0", "--unixsocket", str(home / "r.sock"), "--save", "", "--dir", str(home)]
-    broker = subprocess.Popen([redis_program(home), *words], stdout=subprocess.DEVNULL)
-    try:
-        manage(environment, "migrate", "-v", "0")
-        environment["KEY"] = manage(environment, "shell", "-v", "0", "-c", SIGN_IN)
-        yield environment
-    finally:
-        stop(broker)
-        runtime = manage(
-            environment, "shell", "-v", "0", "-c", "from labpanel import env; print(env.runtime())"
-        )
-        shutil.rmtree(runtime, ignore_errors=True)
-
-
-@pytest.fixture
-def server(ground: dict[str, str]) -> Iterator[Server]:
-    port = free_port()
-    home = Path(ground["LABPANEL_HOME"])
-    log = home / f"web-{port}.log"
-    words = ["labpanel.asgi:application", "--port", str(port), "--timeout-graceful-shutdown", "3"]
-    with log.open("wb") as output:
-        web = subprocess.Popen(
-            [sys.executable, "-m", "uvicorn", *words, "--lifespan", "off"],
-            env=ground,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=output,
-        )
-    try:
-        broker = redis.Redis(unix_socket_path=str(home / "r.sock"))
-        running = Server(web, port, ground["KEY"], broker, log)
-        until = time.monotonic() + 60
-        while time.monotonic() < until:
-            with contextlib.suppress(OSError):
-                if running.get("/healthz").status == 200:
-                    break
-            assert web.poll() is None, log.read_text()
-            time.sleep(0.1)
-        yield running
-        broker.close()
-    finally:
-        stop(web)
+    told = answer.json()
+    assert told.pop("free_bytes") > 0
+    whose = {"instance": ""}  # no supervisor started it
+    assert told == {"database": "ok", "redis": "does not answer", "disk": "ok", **whose}
 
 
 def lines(stream: http.client.HTTPResponse, enough: Callable[[list[str]], bool]) -> list[str]:
@@ -218,21 +121,21 @@ def lines(stream: http.client.HTTPResponse, enough: Callable[[list[str]], bool])
     return read
 
 
-def test_topics_arrive_and_the_stream_ends_with_the_server(server: Server) -> None:
-    stream = server.get("/events")
+def test_topics_arrive_and_the_stream_ends_with_the_server(fresh: Server) -> None:
+    stream = fresh.get("/events")
     assert (stream.status, stream.getheader("Content-Type")) == (200, "text/event-stream")
     assert lines(stream, lambda read: "data: hello" in read)[0] == "retry: 3000"
     for _ in range(100):
-        server.broker.publish(CHANNEL, "samples")
-    server.broker.publish(CHANNEL, "job:7\nevent: forged")
+        fresh.broker.publish(CHANNEL, "samples")
+    fresh.broker.publish(CHANNEL, "job:7\nevent: forged")
     read = lines(stream, lambda read: any(line.startswith("data: job:7") for line in read))
     assert read.count("event: samples") <= 2
     assert "event: forged" not in read
     assert "event: job:7 event: forged" in read
-    server.web.send_signal(signal.SIGTERM)
-    lines(stream, lambda _: False)  # ends by itself: nothing is left to read
-    assert server.web.wait(20) == -signal.SIGTERM or server.web.returncode == 0
-    assert "timeout graceful shutdown exceeded" not in server.log.read_text()
+    fresh.web.send_signal(signal.SIGTERM)
+    lines(stream, lambda _: False)  # ends: nothing is left to read
+    assert fresh.web.wait(20) == -signal.SIGTERM or fresh.web.returncode == 0
+    assert "timeout graceful shutdown exceeded" not in fresh.log.read_text()
 
 
 def test_a_reader_that_leaves_leaves_nothing_behind(server: Server) -> None:
@@ -248,3 +151,38 @@ def test_a_reader_that_leaves_leaves_nothing_behind(server: Server) -> None:
         time.sleep(0.1)
     assert server.broker.pubsub_numsub(CHANNEL)[0][1] == 0
     assert server.get("/events").status == 200
+
+
+def test_eight_at_once_are_five(server: Server, ground: dict[str, str]) -> None:
+    """Sent before any is answered: look and count are one step."""
+    key = manage(ground, "shell", "-v", "0", "-c", SIGN_IN)  # counted apart from the tests before
+    head = f"GET /events HTTP/1.1\r\nHost: 127.0.0.1\r\nCookie: {COOKIE}={key}\r\n\r\n"
+    with contextlib.ExitStack() as stack:
+        streams = [
+            stack.enter_context(socket.create_connection(("127.0.0.1", server.port), 20))
+            for _ in range(8)
+        ]
+        for each in streams:
+            each.sendall(head.encode())
+        answers = sorted(each.recv(12) for each in streams)
+    assert answers == [b"HTTP/1.1 200"] * 5 + [b"HTTP/1.1 429"] * 3
+    until = time.monotonic() + 20
+    mine = replace(server, key=key)
+    while (again := mine.get("/events")).status == 429 and time.monotonic() < until:
+        time.sleep(0.1)
+    assert again.status == 200
+
+
+def test_the_stream_of_a_session_that_was_ended_ends(
+    server: Server, ground: dict[str, str]
+) -> None:
+    key = manage(ground, "shell", "-v", "0", "-c", SIGN_IN)
+    stream = replace(server, key=key).get("/events")
+    lines(stream, lambda read: "data: hello" in read)
+    end = (
+        f"from labpanel.accounts.session_store import SessionStore; SessionStore().delete({key!r})"
+    )
+    manage(ground, "shell", "-v", "0", "-c", end)
+    lines(stream, lambda _: False)  # ends: nothing is left to read
+    assert replace(server, key=key).get("/events").status == 401
+    assert server.get("/healthz").status == 200

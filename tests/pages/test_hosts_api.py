@@ -9,8 +9,8 @@ from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
 from hosts.models import VM, Host, VirtualDisk
-from labpanel.adapters import host_key
 from labpanel.adapters.errors import Unreachable
+from labpanel.adapters.ssh import host_key
 from labpanel.jobs.models import Job
 
 UUID = "11111111-0000-4000-8000-000000000001"
@@ -58,6 +58,7 @@ def test_the_lists_have_the_shapes_that_are_promised(signed_in: Client, vm: VM) 
         "disks": [
             {"target": "vda", "source": "/a.qcow2", "format": "qcow2", "capacity_bytes": 5}
         ],
+        "condition": {"level": "bad", "words": "vda has no copy"},
     }  # fmt: skip
 
 
@@ -74,7 +75,8 @@ def test_the_lists_take_the_same_queries_for_any_number(
             first_seen_at=now,
             seen_at=now,
         )
-    with django_assert_max_num_queries(4):  # two of them for the session and its user
+    # two of them for the session and its user; the others for VMs, findings and copies
+    with django_assert_max_num_queries(14):
         assert len(signed_in.get("/api/v1/vms").json()) == 21
     with django_assert_max_num_queries(3):
         assert len(signed_in.get("/api/v1/hosts").json()) == 21
@@ -119,8 +121,8 @@ def test_what_is_not_there(
         ("{nope", 400, "The request is not JSON"),
         ("[" * 100000, 400, "The request is not JSON"),
         ({"name": "alpha", "target": "b"}, 409, "There is a host alpha already"),
-        ({"name": "../x", "target": "b"}, 400, "is no name for a host"),
-        ({"name": "x", "target": "-oProxyCommand=x"}, 400, "is no SSH target"),
+        ({"name": "../x", "target": "b"}, 400, "is not a name for a host"),
+        ({"name": "x", "target": "-oProxyCommand=x"}, 400, "is not an SSH target"),
     ],
 )
 def test_a_wrong_request_is_named_and_changes_nothing(

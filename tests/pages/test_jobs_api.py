@@ -49,7 +49,14 @@ def test_the_list_and_only_the_active_ones(signed_in: Client, job: Job) -> None:
 
 @pytest.mark.parametrize(
     ("query", "word"),
-    [("active=yes", "active"), ("limit=0", "limit"), ("limit=x", "limit"), ("pages=2", "pages")],
+    [
+        ("active=yes", "active"),
+        ("limit=0", "limit"),
+        ("limit=x", "limit"),
+        (f"limit={'1'.zfill(20)}99999", "limit"),  # beyond the bound, after many zeros
+        (f"limit={'9' * 5000}", "limit"),
+        ("pages=2", "pages"),
+    ],
 )
 def test_a_wrong_parameter_is_named(signed_in: Client, query: str, word: str) -> None:
     answer = signed_in.get(f"/api/v1/jobs?{query}")

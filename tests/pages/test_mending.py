@@ -9,7 +9,7 @@ import pytest
 from django.test import Client
 
 from backups.models import Generation, Store
-from backups.rules.faults import CONTENT, FILES, ROTTEN, Fault
+from backups.rules.copies.faults import CONTENT, FILES, ROTTEN, Fault
 from labpanel.cli.management.commands.panel import Command
 from labpanel.jobs.models import Job
 from labpanel.jobs.states import State
@@ -79,6 +79,10 @@ def test_a_whole_store_is_verified_by_one_call(signed_in: Client, lab: Lab) -> N
     found = Job.objects.filter(kind="verify", parameters__level=1)
     assert found.count() == kept
     assert gone.key not in {job.parameters["generation"] for job in found}
+    group = Job.objects.get(kind="group")
+    assert group.title == f"Check of the files of {kept} copies in {lab.store.name}"
+    assert {job.parent for job in found} == {group}
+    assert [job["job"] for job in jobs] == [job.pk for job in group.children.order_by("pk")]
     assert post(signed_in, "verifications", {"level": 3})[0] == 400
 
 
@@ -112,7 +116,7 @@ def test_the_command_line_waits_for_all_and_says_what_each_came_to(
         job.refresh_from_db()
         return job
 
-    monkeypatch.setattr("labpanel.cli.waiting.wait", waited)
+    monkeypatch.setattr("labpanel.jobs.waiting.wait", waited)
     factory.make_generation(lab.home, lab.store, timedelta(hours=1), "vda")
     assert Command().dispatch(["verify", "--store", lab.store.name, "--json"]) == 1
     found = json.loads(capsys.readouterr().out)

@@ -43,6 +43,6 @@ def test_a_hostile_name_is_shown_unharmed(signed_in: Client, lab: Lab, page: str
 
 def test_the_overview_says_what_happened_first(signed_in: Client, lab: Lab) -> None:
     text = signed_in.get("/").content.decode()
-    assert '<h1 id="state">alpha cannot write to /srv/images.</h1>' in text
+    assert '<h1 id="state">alpha cannot write to /srv/images</h1>' in text
     assert "everything on vdb (38\N{NO-BREAK SPACE}GiB)" in text
     assert "vdb has no copy" in text

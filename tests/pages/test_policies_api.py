@@ -9,6 +9,8 @@ from django.test import Client
 from backups.models import Exclusion, Policy
 from tests.pages.lab import Lab
 
+NEW = {"name": "x", "cron": "0 2 * * *", "places": ["far"]}
+
 
 def ask(client: Client, method: str, path: str, body: Any = None) -> tuple[int, Any]:
     answer = client.generic(
@@ -42,13 +44,14 @@ def test_a_policy_is_made_changed_and_forgotten(signed_in: Client, lab: Lab) -> 
     assert (changed["bytes_per_second"], changed["window_start"]) == (None, None)
     status, gone = ask(signed_in, "DELETE", "policies/nightly")
     assert status == 200
-    assert "Nothing saves" in gone["sentence"]
+    assert "No policy backs up" in gone["sentence"]
     assert not Policy.objects.exists()
 
 
-def test_the_story_in_one_call(signed_in: Client, lab: Lab) -> None:
-    status, story = ask(signed_in, "POST", "policies/story")
-    assert (status, story["default"], story["keep_last"]) == (201, True, 3)
+def test_the_recommended_policy_in_one_call(signed_in: Client, lab: Lab) -> None:
+    status, made = ask(signed_in, "POST", "policies/recommended")
+    assert (status, made["default"], made["keep_last"]) == (201, True, 3)
+    assert ask(signed_in, "POST", "policies/story") == (201, made)  # its name before
     asked = {"vm": "home", "policy": "weekly"}
     assert "policy weekly" in ask(signed_in, "POST", "policies/assign", asked)[1]["sentence"]
     back = {"vm": "home"}
@@ -73,6 +76,8 @@ def test_a_disk_is_left_out_and_in_again(signed_in: Client, lab: Lab) -> None:
         ("POST", "policies", {"name": "x", "cron": "x", "places": ["far"]}, 400, "five fields"),
         ("POST", "policies", {"name": "x", "cron": "0 2 * * *", "places": [1]}, 400, "texts"),
         ("POST", "policies", {"name": "x", "keep": 3}, 400, "Unknown field 'keep'"),
+        ("POST", "policies", {**NEW, "bytes_per_second": 1 << 63}, 400, "above 1 TiB/s"),
+        ("POST", "policies", {**NEW, "window_start": "01:30+05:00"}, 400, "names a zone"),
         ("PATCH", "policies/nightly", {}, 404, "no policy 'nightly'"),
         ("GET", "policies/nightly", None, 404, "no policy 'nightly'"),
         ("DELETE", "policies/nightly", None, 404, "no policy 'nightly'"),
@@ -84,7 +89,7 @@ def test_a_disk_is_left_out_and_in_again(signed_in: Client, lab: Lab) -> None:
             "exclusions",
             {"vm": "home", "disk": "vdb", "reason": "x", "until": "soon"},
             400,
-            "no day like",
+            "not a day like",
         ),
         ("DELETE", "exclusions", {"vm": "home", "disk": "vdb"}, 409, "not left out"),
     ],

@@ -42,7 +42,7 @@ def test_the_page_says_what_would_go_next_and_why(signed_in: Client, many: Lab) 
     assert shown.count("older than the last 2 copies") == 2
     assert "2 copies would go next: which, and why" in shown
     assert "stays: one of the last 2" in shown
-    assert "Prune home in far: 2 copies go for good" in shown
+    assert "Prune home in far: 2 copies are deleted" in shown
     answer = signed_in.post(f"/vms/{many.home.uuid}/prune/", {"store": "far"})
     job = Job.objects.get(kind="prune")
     assert answer["Location"] == job.get_absolute_url()

@@ -11,8 +11,8 @@ from django.test import Client
 from pytest_django import DjangoAssertNumQueries
 
 from hosts.models import VM, Host, Sample1d
-from hosts.services.record_samples import Key, Owner, record
-from hosts.services.roll_up import roll_up
+from hosts.services.samples.record_samples import Key, Owner, record
+from hosts.services.samples.roll_up import roll_up
 from labpanel.lib.metrics import LAYOUTS
 from labpanel.lib.packed import pack
 from labpanel.lib.series import RANGES

@@ -42,7 +42,7 @@ def test_a_store_that_does_not_answer_says_so(signed_in: Client, lab: Lab) -> No
 def test_a_store_on_the_drive_that_it_should_protect(signed_in: Client, lab: Lab) -> None:
     Store.objects.filter(name="near").update(drives=["WD-alpha"])
     page = text_of(signed_in, "/stores/near/")
-    assert "It lies on the same drive as images of alpha." in page
+    assert "It dies with them: it lies on the same drive as images of alpha." in page
     assert "never counts as a second place" in page
 
 
@@ -140,3 +140,16 @@ def test_a_copy_that_did_not_come_up_says_so_first(signed_in: Client, lab: Lab) 
     coverage = text_of(signed_in, "/coverage/")
     assert "and that failed: vdb is missing." in coverage
     assert "Newest copy" in coverage
+
+
+def test_copies_that_count_for_nothing_are_named_everywhere(
+    signed_in: Client, lab: Lab, capsys: pytest.CaptureFixture[str]
+) -> None:
+    odd = factory.make_generation(lab.home, lab.store, timedelta(hours=1), "vda", trust="strange")
+    words = "appeared in the store without this panel&#x27;s signature"
+    for address in ("/", f"/stores/{lab.store.name}/", odd.get_absolute_url()):
+        assert words in text_of(signed_in, address), address
+    assert Command().dispatch(["incidents"]) == 0
+    assert f"Copy {odd.key} of home" in capsys.readouterr().out
+    assert Command().dispatch(["generations"]) == 0
+    assert "counts for nothing" in capsys.readouterr().out

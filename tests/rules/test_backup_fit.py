@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backups.rules import fit, scratch
-from backups.rules.naming import file_stem, free_name, wrong_name
+from backups.rules.backup import fit, scratch
+from backups.rules.restore.naming import file_stem, free_name, wrong_name
 from labpanel.lib.disks import SourceDisk
 
 DISK = SourceDisk("vda", "disk", "file", "/srv/images/home.qcow2", "qcow2")
@@ -43,6 +43,10 @@ def test_an_iothread_is_never_served_by_affected_versions(qemu: int, pushed: boo
         (replace(DISK, format="vmdk"), "vmdk"),
         (replace(DISK, shareable=True), "shared"),
         (replace(DISK, transient=True), "transient"),
+        (replace(DISK, encrypted=True), "vda of home is encrypted, and QEMU has its key"),
+        (replace(DISK, encrypted=True, format="raw"), "would read it in plain text"),
+        (replace(DISK, encrypted=True, kind="block"), "is encrypted"),
+        (replace(DISK, sliced=True, format="raw"), "part of a larger file (slices)"),
     ],
 )
 def test_what_cannot_be_kept_safely_is_named(disk: SourceDisk, word: str) -> None:

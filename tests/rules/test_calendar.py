@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backups.rules.calendar import (
+from backups.rules.policies.calendar import (
     Calendar,
     age_limit,
     daily,
@@ -19,7 +19,7 @@ from backups.rules.calendar import (
     weekly,
     wrong,
 )
-from backups.rules.calendar_words import in_words
+from backups.rules.policies.calendar_words import in_words
 
 BERLIN = ZoneInfo("Europe/Berlin")
 WEEKLY = Calendar("0 2 * * 0", "Europe/Berlin")

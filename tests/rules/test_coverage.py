@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backups.rules.coverage import LEVELS, ORDER, Kept, Limits, judge
+from backups.rules.coverage.coverage import LEVELS, ORDER, DiskCopy, Limits, judge
 
 NOW = datetime(2026, 11, 22, 23, 15, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -27,9 +27,9 @@ def kept(
     verified: timedelta | None = timedelta(0),
     rehearsed: timedelta | None = timedelta(0),
     unreadable: tuple[tuple[int, int], ...] = (),
-) -> Kept:
+) -> DiskCopy:
     """`verified` and `rehearsed` are how long ago; None: never."""
-    return Kept(
+    return DiskCopy(
         generation=f"g{age.days}",
         store=store,
         taken_at=NOW - age,
@@ -69,7 +69,7 @@ NEAR = kept(store="near", off_host=False)
         ([kept(2 * DAY, damage="rot"), kept()], "covered", "another machine"),
     ],
 )  # fmt: skip
-def test_verdict_and_reason(found: list[Kept], verdict: str, reason: str) -> None:
+def test_verdict_and_reason(found: list[DiskCopy], verdict: str, reason: str) -> None:
     answer = judge(found, now=NOW)
     assert (answer.verdict, answer.level) == (verdict, LEVELS[verdict])
     assert reason in plain(answer.reason)
@@ -164,7 +164,9 @@ def test_a_copy_from_the_future_is_no_fresh_one() -> None:
     ahead = kept(-3 * DAY)
     answer = judge([ahead], now=NOW)
     assert answer.verdict == "stale"
-    assert "is dated 2026-11-25 23:15 UTC, which is to come: a clock was wrong" in answer.reason
+    assert (
+        "is dated 2026-11-25 23:15 UTC, which is in the future: a clock was wrong" in answer.reason
+    )
     assert judge([ahead, kept()], now=NOW).newest == kept()
     assert judge([ahead, kept(20 * DAY)], now=NOW).verdict == "stale"
     assert judge([kept(-timedelta(minutes=5))], now=NOW).verdict == "covered"
@@ -183,7 +185,7 @@ generations = st.builds(
 
 
 @given(st.lists(generations, max_size=6))
-def test_never_mild_without_a_whole_fresh_copy_elsewhere(found: list[Kept]) -> None:
+def test_never_mild_without_a_whole_fresh_copy_elsewhere(found: list[DiskCopy]) -> None:
     answer = judge(found, now=NOW)
     assert answer.verdict in ORDER
     if answer.level in {"good", "watch"}:
@@ -191,7 +193,7 @@ def test_never_mild_without_a_whole_fresh_copy_elsewhere(found: list[Kept]) -> N
 
 
 @given(st.lists(generations, max_size=6))
-def test_green_only_when_read_back_and_booted_in_time(found: list[Kept]) -> None:
+def test_green_only_when_read_back_and_booted_in_time(found: list[DiskCopy]) -> None:
     answer = judge(found, now=NOW)
     if answer.level == "good":
         assert any(fresh_elsewhere(one) and within(one.verified_at, 8) for one in found)
@@ -202,12 +204,20 @@ def within(at: datetime | None, days: int) -> bool:
     return at is not None and NOW - at <= days * DAY
 
 
-def fresh_elsewhere(one: Kept) -> bool:
+def fresh_elsewhere(one: DiskCopy) -> bool:
     return one.off_host and not one.wrong and NOW - one.taken_at <= AGE
 
 
 # One backup of a VM runs at a time: no two generations are of one instant.
 @given(st.lists(generations, min_size=1, max_size=6, unique_by=lambda one: one.taken_at))
-def test_the_order_of_the_list_does_not_matter(found: list[Kept]) -> None:
+def test_the_order_of_the_list_does_not_matter(found: list[DiskCopy]) -> None:
     there, back = judge(found, now=NOW), judge(found[::-1], now=NOW)
     assert (there.verdict, there.reason) == (back.verdict, back.reason)
+
+
+def test_why_no_backup_can_be_made_counts_until_there_is_one() -> None:
+    why = "vda of nas is a network disk, which cannot be backed up yet."
+    told = judge([], now=NOW, cannot=why)
+    assert (told.verdict, told.reason) == ("none", f"There is no backup of this disk. {why}")
+    assert judge([kept()], now=NOW, cannot=why).verdict == "covered"
+    assert judge([], now=NOW, cannot=why, excluded="anna took it out").verdict == "excluded"

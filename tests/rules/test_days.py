@@ -4,7 +4,7 @@ from datetime import date, timedelta
 
 import pytest
 
-from backups.rules.days import (
+from backups.rules.coverage.days import (
     BEFORE,
     DAMAGED,
     FAILED,

@@ -1,4 +1,4 @@
-"""libvirt's domain XML, and names that are out to break whoever reads them."""
+"""libvirt's domain XML, and names that are made to break their readers."""
 
 from xml.sax.saxutils import escape, quoteattr
 
@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from labpanel.adapters.domain_xml import Disk, parse
+from labpanel.adapters.libvirt.xml.domain_xml import Disk, parse
 
 # What XML 1.0 can hold: libvirt refuses the rest, and "/" and newlines in names.
 TEXT = st.text(

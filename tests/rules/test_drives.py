@@ -7,9 +7,11 @@ from typing import Any
 
 import pytest
 
-from hosts.rules.drives import advice, judge
-from labpanel.adapters import smart, smart_json
-from labpanel.lib.drives import Attribute, Drive, SelfTest
+from hosts.rules.health.drives import judge, remedy
+from labpanel.adapters.drives import smart, smart_json
+from labpanel.lib.drives import Attribute, DriveReading, SelfTest
+from labpanel.symptoms.facts.drives import DriveTrouble
+from labpanel.symptoms.words import drives as words
 
 RECORDINGS = Path(__file__).resolve().parents[2].parent / "shared" / "smart"
 LEVELS = {"good": "healthy", "watch": "watch", "bad": "failing", "unknown": "unknown"}
@@ -17,22 +19,24 @@ GOOD_LONG = SelfTest("Extended offline", "passed", "Completed without error")
 FAILED = SelfTest("Short offline", "failed", "Completed: read failure")
 
 
-def drive(counts: dict[int, int] | None = None, **fields: Any) -> Drive:
+def drive(counts: dict[int, int] | None = None, **fields: Any) -> DriveReading:
     table = {
         number: Attribute(number, f"Attribute_{number}", 100, 10, raw)
         for number, raw in {5: 0, 187: 0, 197: 0, 198: 0, 199: 0, **(counts or {})}.items()
     }
     given = {"protocol": "ATA", "is_ssd": False, "passed": True, "attributes": table, **fields}
-    return Drive("/dev/sda", **given)
+    return DriveReading("/dev/sda", **given)
 
 
-def nvme(**fields: Any) -> Drive:
-    return Drive("/dev/nvme0", protocol="NVMe", passed=True, **{"critical_warning": 0, **fields})
+def nvme(**fields: Any) -> DriveReading:
+    return DriveReading(
+        "/dev/nvme0", protocol="NVMe", passed=True, **{"critical_warning": 0, **fields}
+    )
 
 
-CASES: list[tuple[str, Drive, str, str]] = [
+CASES: list[tuple[str, DriveReading, str, str]] = [
     ("nothing", drive(), "good", "nothing speaks against it"),
-    ("the story's disk", drive({197: 3}), "watch", "3 sectors cannot be read (pending)"),
+    ("pending sectors alone", drive({197: 3}), "watch", "3 sectors cannot be read (pending)"),
     ("one", drive({197: 1}), "watch", "1 sector cannot be read"),
     ("many pending", drive({197: 16}), "bad", "16 sectors"),
     ("many offline", drive({198: 16}), "bad", "16 sectors could not be read"),
@@ -70,6 +74,42 @@ CASES: list[tuple[str, Drive, str, str]] = [
     ),
     ("an SSD replaces blocks", drive({5: 9}, is_ssd=True), "good", "nothing"),
     ("an SSD replaces many", drive({5: 10}, is_ssd=True), "watch", "10 blocks"),
+    (
+        "an SSD that tells its wear alone",
+        DriveReading("/dev/sda", protocol="ATA", is_ssd=True, passed=True, endurance_used=3),
+        "good",
+        "it gives no counts of errors",
+    ),
+    (
+        "a disk that counts no pending sectors",
+        DriveReading(
+            "/dev/sda",
+            protocol="ATA",
+            is_ssd=False,
+            passed=True,
+            attributes={5: Attribute(5, "Reallocated_Sector_Ct", 100, 10, 0)},
+        ),
+        "good",
+        "it gives no count of sectors that cannot be read",
+    ),
+    (
+        "its own verdict alone",
+        DriveReading("/dev/sda", protocol="ATA", passed=True),
+        "unknown",
+        "nothing is known beyond its own verdict",
+    ),
+    (
+        "a SATA drive that a controller answers for",
+        DriveReading("/dev/sda", protocol="SCSI", vendor="ATA", passed=True, grown_defects=0),
+        "unknown",
+        "the controller answers in its place",
+    ),
+    (
+        "a worn SAS SSD",
+        DriveReading("/dev/sda", protocol="SCSI", endurance_used=104),
+        "watch",
+        "104 %",
+    ),
     ("spare used up", nvme(critical_warning=0b1), "bad", "its spare blocks are used up"),
     ("hot NVMe", nvme(critical_warning=0b10), "watch", "it is too hot"),
     ("degraded", nvme(critical_warning=0b100), "bad", "it calls its own reliability degraded"),
@@ -78,48 +118,72 @@ CASES: list[tuple[str, Drive, str, str]] = [
     ("media errors", nvme(media_errors=1), "watch", "it met 1 error"),
     (
         "grown defects",
-        Drive("/dev/sda", protocol="SCSI", passed=True, grown_defects=50),
+        DriveReading("/dev/sda", protocol="SCSI", passed=True, grown_defects=50),
         "bad",
         "it has 50 defects",
     ),
-    ("asleep", Drive("/dev/sda", state="standby", why="the drive sleeps"), "unknown", "the drive"),
-    ("no answer", Drive("/dev/sda", state="no-data", why="no such device"), "unknown", "no such"),
-    ("an empty answer", Drive("/dev/sda", protocol="ATA"), "unknown", "it gives no SMART data"),
+    (
+        "asleep",
+        DriveReading("/dev/sda", state="standby", why="the drive sleeps"),
+        "unknown",
+        "the drive",
+    ),
+    (
+        "no answer",
+        DriveReading("/dev/sda", state="no-data", why="no such device"),
+        "unknown",
+        "no such",
+    ),
+    (
+        "an empty answer",
+        DriveReading("/dev/sda", protocol="ATA"),
+        "unknown",
+        "it gives no SMART data",
+    ),
 ]
 
 
 @pytest.mark.parametrize(
     ("found", "level", "reason"), [case[1:] for case in CASES], ids=[case[0] for case in CASES]
 )
-def test_verdict(found: Drive, level: str, reason: str) -> None:
+def test_verdict(found: DriveReading, level: str, reason: str) -> None:
     verdict = judge(found)
-    assert (verdict.level, verdict.reason[: len(reason)]) == (level, reason)
+    said = words.reason(verdict.signs)
+    assert (verdict.level, said[: len(reason)]) == (level, reason)
 
 
 def test_absent_is_not_zero() -> None:
-    missing = Drive("/dev/sda", protocol="ATA", passed=True)
-    rows = judge(missing).evidence["items"]
-    assert isinstance(rows, list)
-    assert [row["what"] for row in rows] == ["its own verdict"]
+    missing = DriveReading("/dev/sda", protocol="ATA", passed=True)
+    assert [row.what for row in judge(missing).evidence] == ["its own verdict"]
 
 
 def test_evidence_and_reason_name_the_count() -> None:
-    rows = judge(drive({197: 3})).evidence["items"]
-    assert isinstance(rows, list)
-    assert {key: rows[3][key] for key in ("what", "value")} == {
-        "what": "pending sectors (197)",
-        "value": 3,
-    }
+    row = judge(drive({197: 3})).evidence[3]
+    assert (row.what, row.value) == ("pending sectors (197)", 3)
 
 
 def test_advice_differs_by_cause() -> None:
     pending, cable, dead = drive({197: 3}), drive({199: 500}), drive(passed=False)
-    assert "self-test" in advice(judge(pending), pending)
-    assert "cable" in advice(judge(cable), cable)
-    assert "Take the VMs off" in advice(judge(dead), dead)
+    assert "self-test" in advice(pending)
+    assert "cable" in advice(cable)
+    assert "Take the VMs off" in advice(dead)
 
 
-def recorded(row: dict[str, str]) -> Drive | None:
+def advice(one: DriveReading) -> str:
+    judged = judge(one)
+    facts = DriveTrouble(
+        "alpha",
+        "/dev/sda",
+        "",
+        judged.level == "bad",
+        judged.signs,
+        remedy(judged, one),
+        one.device,
+    )
+    return words.drive(facts).advice
+
+
+def recorded(row: dict[str, str]) -> DriveReading | None:
     """A recording as the adapter would settle its two readings."""
     path = RECORDINGS / row["file"]
     kind = "nvme" if row["kind"] == "nvme" else "sat"

@@ -2,20 +2,21 @@
 
 import pytest
 
-from backups.rules.faults import (
+from backups.rules.backup.lineage import Lineage, holders
+from backups.rules.backup.spans import common, joined, without
+from backups.rules.copies.faults import (
     CHANGED,
     CONTENT,
     FILES,
     LOOK,
     ROTTEN,
     Fault,
-    Seen,
+    InspectedGeneration,
     added,
     bad_of,
     text,
 )
-from backups.rules.lineage import Lineage, holders
-from backups.rules.spans import common, joined, spelled, without
+from labpanel.lib.byte_spans import spelled
 
 FILE = Fault(FILES, "a", "vda.qcow2", CHANGED, "vda")
 LOST = Fault(LOOK, "a", "", "vda.qcow2 is gone")
@@ -28,21 +29,31 @@ def rot(*ranges: list[int], of: str = "a") -> Fault:
 @pytest.mark.parametrize(
     ("old", "seen", "left"),
     [
-        ([], Seen([FILE], frozenset({FILES})), [FILE]),
-        ([FILE], Seen([FILE], frozenset({FILES})), [FILE]),
-        ([FILE], Seen(levels=frozenset({FILES})), []),
-        ([FILE, LOST], Seen(levels=frozenset({LOOK})), [FILE]),
+        ([], InspectedGeneration([FILE], frozenset({FILES})), [FILE]),
+        ([FILE], InspectedGeneration([FILE], frozenset({FILES})), [FILE]),
+        ([FILE], InspectedGeneration(levels=frozenset({FILES})), []),
+        ([FILE, LOST], InspectedGeneration(levels=frozenset({LOOK})), [FILE]),
         # Reading takes back no changed file, hashing no rotten content.
-        ([FILE], Seen(within={"vda": [[0, 99]]}), [FILE]),
-        ([rot([0, 8])], Seen(levels=frozenset({FILES})), [rot([0, 8])]),
-        ([rot([0, 8])], Seen(within={"vda": [[0, 99]]}), []),
-        ([rot([0, 8])], Seen(within={"vda": [[2, 4]]}), [rot([0, 2], [4, 8])]),
-        ([rot([0, 8])], Seen(within={"vdb": [[0, 99]]}), [rot([0, 8])]),
-        ([rot([0, 8])], Seen([rot([8, 9])], within={"vda": [[8, 9]]}), [rot([0, 9])]),
-        ([rot([0, 8])], Seen([rot([2, 4])], within={"vda": [[0, 99]]}), [rot([2, 4])]),
+        ([FILE], InspectedGeneration(within={"vda": [[0, 99]]}), [FILE]),
+        ([rot([0, 8])], InspectedGeneration(levels=frozenset({FILES})), [rot([0, 8])]),
+        ([rot([0, 8])], InspectedGeneration(within={"vda": [[0, 99]]}), []),
+        ([rot([0, 8])], InspectedGeneration(within={"vda": [[2, 4]]}), [rot([0, 2], [4, 8])]),
+        ([rot([0, 8])], InspectedGeneration(within={"vdb": [[0, 99]]}), [rot([0, 8])]),
+        (
+            [rot([0, 8])],
+            InspectedGeneration([rot([8, 9])], within={"vda": [[8, 9]]}),
+            [rot([0, 9])],
+        ),
+        (
+            [rot([0, 8])],
+            InspectedGeneration([rot([2, 4])], within={"vda": [[0, 99]]}),
+            [rot([2, 4])],
+        ),
     ],
 )
-def test_a_look_takes_back_what_it_can_see(old: list[Fault], seen: Seen, left: list[Fault]) -> None:
+def test_a_look_takes_back_what_it_can_see(
+    old: list[Fault], seen: InspectedGeneration, left: list[Fault]
+) -> None:
     assert added(old, seen) == left
 
 

@@ -5,13 +5,21 @@ from typing import Any
 
 import pytest
 
-from hosts.rules import fit
-from hosts.rules.placement import rank
-from labpanel.lib.moving import MovingDisk, Needs, Now, Space, Target, Trouble
+from hosts.rules.placement import fit
+from hosts.rules.placement.placement import rank
+from labpanel.lib.moving import (
+    DomainNeeds,
+    DomainNow,
+    MoveTarget,
+    MovingDisk,
+    OpenFinding,
+    Space,
+    Thing,
+)
 
 GIB = 1 << 30
 DISK = MovingDisk("vda", "file", "/srv/images/web.qcow2", "qcow2", 8 * GIB, 2 * GIB)
-WEB = Needs(
+WEB = DomainNeeds(
     name="web",
     uuid="u-web",
     arch="x86_64",
@@ -24,10 +32,12 @@ WEB = Needs(
     disks=(DISK,),
     bridges=("br0",),
     networks=("default",),
+    things=(Thing("/usr/share/OVMF/OVMF_CODE.fd", "the firmware /usr/share/OVMF/OVMF_CODE.fd"),),
+    volumes=(("isos", "tools"),),
 )
-ON = Now(active=True, state="running", libvirt=9_000_000, qemu=7_002_000)
+ON = DomainNow(active=True, state="running", libvirt=9_000_000, qemu=7_002_000)
 OFF = dataclasses.replace(ON, active=False, state="shut off")
-BETA = Target(
+BETA = MoveTarget(
     name="beta",
     paths={DISK.source: DISK.source},
     spaces=(Space("/srv/images", 10 * GIB, fit.wanted_bytes(DISK.allocated)),),
@@ -51,7 +61,7 @@ def test_nothing_speaks_against_a_plain_vm_and_a_well_host() -> None:
 @pytest.mark.parametrize(
     ("vm", "now", "words"),
     [
-        ({}, {"busy": True}, "already at work"),
+        ({}, {"busy": True}, "already runs a job"),
         ({}, {"persistent": False}, "transient"),
         ({}, {"managed_save": True}, "memory saved to disk"),
         ({}, {"snapshots": 1}, "1 snapshot,"),
@@ -62,6 +72,20 @@ def test_nothing_speaks_against_a_plain_vm_and_a_well_host() -> None:
         ({"disks": (dataclasses.replace(DISK, kind="block"),)}, {}, "block disk"),
         ({"disks": (dataclasses.replace(DISK, format="vmdk"),)}, {}, "format vmdk"),
         ({"disks": (dataclasses.replace(DISK, shareable=True),)}, {}, "shared with other VMs"),
+        (
+            {"disks": (dataclasses.replace(DISK, encrypted=True),)},
+            {},
+            "key is known to alpha alone",
+        ),
+        (
+            {"disks": (dataclasses.replace(DISK, encrypted=True, format="raw"),)},
+            {"active": False, "state": "shut off"},
+            "plain text",
+        ),
+        ({"disks": (dataclasses.replace(DISK, sliced=True),)}, {}, "larger file (slices)"),
+        ({"disks": (dataclasses.replace(DISK, data_elsewhere=True),)}, {}, "in another file"),
+        ({"disks": (dataclasses.replace(DISK, corrupt=True),)}, {}, "marked as corrupt by QEMU"),
+        ({"disks": (dataclasses.replace(DISK, transient=True),)}, {}, "is transient"),
         (
             {"disks": (dataclasses.replace(DISK, stacked=True),)},
             {"active": False, "state": "shut off"},
@@ -75,12 +99,41 @@ def test_the_vm_itself_may_not_travel(vm: dict[str, Any], now: dict[str, Any], w
     assert words in sentence
 
 
+def test_a_transient_disk_travels_while_its_vm_is_off() -> None:
+    vm = dataclasses.replace(WEB, disks=(dataclasses.replace(DISK, transient=True),))
+    assert fit.of_vm(vm, OFF, "alpha", []) == []
+
+
+@pytest.mark.parametrize("now", [ON, OFF])
+def test_snapshots_inside_an_image_are_said_and_hold_nothing_back(now: DomainNow) -> None:
+    disk = dataclasses.replace(DISK, inside=("before-upgrade", "1 more"))
+    found = fit.of_vm(dataclasses.replace(WEB, disks=(disk,)), now, "alpha", [])
+    assert sentences(found, blocking=True) == []
+    assert sentences(found, blocking=False) == [
+        "vda of web has snapshots inside its image (before-upgrade, 1 more); they stay behind, in "
+        "the image that is kept on alpha."
+    ]
+
+
+def test_a_medium_of_any_kind_is_no_image_to_move() -> None:
+    medium = dataclasses.replace(DISK, medium=True, encrypted=True, sliced=True)
+    assert fit.of_vm(dataclasses.replace(WEB, disks=(DISK, medium)), ON, "alpha", []) == []
+
+
+def test_a_device_of_its_host_holds_back_only_what_runs() -> None:
+    """Of a VM that is off, the description says it, and the owner's word is asked for."""
+    vm = dataclasses.replace(WEB, passthrough=("a shared folder (hostsrv)",))
+    (sentence,) = sentences(fit.of_vm(vm, ON, "alpha", []), blocking=True)
+    assert "a shared folder (hostsrv), which is bound to its host; shut web down" in sentence
+    assert fit.of_vm(vm, OFF, "alpha", []) == []
+
+
 @pytest.mark.parametrize(
     ("target", "words"),
     [
         ({"error": "beta does not answer."}, "does not answer"),
         ({"root": False}, "as root"),
-        ({"troubles": (Trouble("sda fails.", bad=True, kind="drive"),)}, "sda fails"),
+        ({"troubles": (OpenFinding("sda fails.", bad=True, kind="drive"),)}, "sda fails"),
         ({"uuids": frozenset({"u-web"}), "names": frozenset({"web"})}, "UUID of web"),
         ({"names": frozenset({"web"})}, "another VM named web"),
         ({"taken": frozenset({"/srv/images/web.qcow2"})}, "exists already"),
@@ -93,6 +146,7 @@ def test_the_vm_itself_may_not_travel(vm: dict[str, Any], now: dict[str, Any], w
         ({"cpu": "features are missing"}, "CPU of beta"),
         ({"missing": frozenset({"/usr/share/OVMF/OVMF_CODE.fd"})}, "needs it"),
         ({"missing_programs": frozenset({"qemu-img"})}, "qemu-img is missing"),
+        ({"missing_volumes": frozenset({("isos", "tools")})}, "volume tools of the storage pool"),
     ],
 )
 def test_a_host_may_not_take_it(target: dict[str, Any], words: str) -> None:
@@ -118,14 +172,14 @@ def test_a_tenth_more_than_the_image_takes_is_wanted() -> None:
 
 
 def test_a_suspect_source_is_not_copied_plainly() -> None:
-    suspect = Trouble("sda of alpha fails.", bad=True, kind="drive", touches=True)
+    suspect = OpenFinding("sda of alpha fails.", bad=True, kind="drive", touches=True)
     (sentence,) = sentences(fit.of_vm(WEB, ON, "alpha", [suspect]), blocking=True)
     assert "sda of alpha fails" in sentence
     assert "newest generation" in sentence
 
 
 def test_trouble_of_the_source_that_does_not_touch_the_vm_is_no_obstacle() -> None:
-    elsewhere = Trouble("sdb of alpha fails.", bad=True, kind="drive")
+    elsewhere = OpenFinding("sdb of alpha fails.", bad=True, kind="drive")
     assert fit.of_vm(WEB, ON, "alpha", [elsewhere]) == []
 
 
@@ -136,7 +190,7 @@ def test_what_only_has_to_be_known_does_not_block() -> None:
         BETA,
         missing=frozenset({"/srv/iso/debian.iso"}),
         qemu=7_001_000,
-        troubles=(Trouble("/srv/store is full.", True, "file-system", "/srv/store"),),
+        troubles=(OpenFinding("/srv/store is full.", True, "file-system", "/srv/store"),),
     )
     found = fit.of_target(vm, ON, beta)
     assert sentences(found, blocking=True) == []
@@ -156,7 +210,7 @@ def test_memory_does_not_matter_to_a_vm_that_is_off() -> None:
 
 
 def test_placement_puts_health_before_room() -> None:
-    def named(name: str, **fields: Any) -> Target:
+    def named(name: str, **fields: Any) -> MoveTarget:
         return dataclasses.replace(BETA, name=name, **fields)
 
     hosts = [
@@ -165,7 +219,7 @@ def test_placement_puts_health_before_room() -> None:
         named(
             "worried",
             spaces=(Space("/srv", 900 * GIB, 2 * GIB),),
-            troubles=(Trouble("sda grows old.", bad=False, kind="drive"),),
+            troubles=(OpenFinding("sda grows old.", bad=False, kind="drive"),),
         ),
         named("large", spaces=(Space("/srv", 90 * GIB, 2 * GIB),)),
     ]

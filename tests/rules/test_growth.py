@@ -4,7 +4,7 @@ from datetime import date, timedelta
 
 import pytest
 
-from backups.rules.growth import days_left, growth
+from backups.rules.copies.growth import days_left, growth
 
 FIRST = date(2026, 11, 1)
 GIB = 2**30

@@ -1,18 +1,21 @@
 """When a record of what changed may be trusted: only where nothing can have got past it."""
 
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from backups.rules import hints
-from backups.rules.hints import Kept, Now
+from backups.rules.backup import hints
+from backups.rules.backup.hints import CurrentVM, ParentDisk
 from labpanel.lib.disks import SourceDisk
 from labpanel.lib.hints import BITMAP, DEEP, FULL, READ, UNCHANGED
 from labpanel.lib.source_facts import ImageFacts, LastRun
+from labpanel.lib.store_format.reading import checked
+from tests.made_manifests import KEY, asked_disk, sealed, value, whole
 
 DISK = SourceDisk("vda", "disk", "file", "/srv/images/home.qcow2", "qcow2", node="1")
 BOOT = "b00:123:4000"
-KEPT = Kept(
+KEPT = ParentDisk(
     generation="20261122T231500Z-3f9a",
     host="alpha",
     boot=BOOT,
@@ -22,11 +25,11 @@ KEPT = Kept(
     virtual_bytes=1 << 20,
 )
 IMAGE = ImageFacts(holds_bitmaps=True)
-NOW = Now("home", "alpha", BOOT, {"labpanel-p-s-g": ""})
+NOW = CurrentVM("home", "alpha", BOOT, {"labpanel-p-s-g": ""})
 
 # The VM's last process began 40 s after boot, that is at 1040, and was seen to end at 2000.
 RUN = LastRun(started_at=1039.5, ended_at=2000.0, boot_id="b00", booted_at=1000.0)
-OFF = Now("home", "alpha", last_run=RUN)
+OFF = CurrentVM("home", "alpha", last_run=RUN)
 CLOSED = ImageFacts(
     stamps=(7, 100, 5, 6),
     holds_bitmaps=True,
@@ -37,10 +40,10 @@ CLOSED = ImageFacts(
 
 
 def running(
-    now: Now = NOW,
+    now: CurrentVM = NOW,
     disk: SourceDisk = DISK,
     image: ImageFacts = IMAGE,
-    kept: Kept | None = KEPT,
+    kept: ParentDisk | None = KEPT,
     size: int = 1 << 20,
     deep: bool = False,
 ) -> tuple[str, str, str]:
@@ -49,10 +52,10 @@ def running(
 
 
 def off(
-    now: Now = OFF,
+    now: CurrentVM = OFF,
     disk: SourceDisk = DISK,
     image: ImageFacts = CLOSED,
-    kept: Kept | None = KEPT,
+    kept: ParentDisk | None = KEPT,
     size: int = 1 << 20,
     deep: bool = False,
 ) -> tuple[str, str, str]:
@@ -99,6 +102,59 @@ def test_any_doubt_about_a_running_vm_reads_everything(changed: dict, word: str)
     assert running(**changed, deep=True)[:2] == (DEEP, "")
 
 
+TAKEN = datetime(2026, 11, 22, 23, 15, tzinfo=UTC)
+DATED = replace(KEPT, taken_at=TAKEN)
+
+
+@pytest.mark.parametrize(
+    ("moved_at", "words"),
+    [
+        (TAKEN + timedelta(hours=1), "home was moved to alpha since generation"),
+        (TAKEN + timedelta(days=30), "home was moved to alpha since generation"),
+        (TAKEN - timedelta(hours=1), "home was started anew since generation"),
+        (None, "home was started anew since generation"),
+    ],
+)
+def test_a_vm_that_was_moved_is_not_called_started_anew(
+    moved_at: datetime | None, words: str
+) -> None:
+    """Away and back: on the host of the generation, in another process."""
+    other = replace(DATED, boot="b00:124:4000")
+    assert running(replace(NOW, moved_at=moved_at), kept=other)[2].startswith(words)
+    assert off(replace(OFF, moved_at=moved_at), kept=replace(DATED, boot="b00:123:900"))[
+        2
+    ].startswith(words)
+
+
+@pytest.mark.parametrize(
+    ("disk", "kept", "words"),
+    [
+        (
+            replace(DISK, source="/srv/images/home.s1", chain=((DISK.source, "qcow2"), ("", ""))),
+            KEPT,
+            "A snapshot put /srv/images/home.s1 on top of vda's image since",
+        ),
+        (
+            DISK,
+            replace(KEPT, source="/srv/images/home.s1", chain=(DISK.source,)),
+            "A snapshot of vda was merged into /srv/images/home.qcow2 since",
+        ),
+        (
+            DISK,
+            replace(KEPT, source="/s/home.s2", chain=("/s/home.s1", DISK.source)),
+            "A snapshot of vda was merged into /srv/images/home.qcow2 since",
+        ),
+        (DISK, replace(KEPT, source="/srv/old.qcow2"), "vda had another image"),
+    ],
+)
+def test_a_snapshot_that_came_or_went_is_named(
+    disk: SourceDisk, kept: ParentDisk, words: str
+) -> None:
+    mode, _, why = running(disk=disk, kept=kept)
+    assert mode == READ
+    assert why.startswith(words)
+
+
 def test_one_lost_bitmap_does_not_cost_the_other_disks() -> None:
     words = "checkpoint inconsistent: missing or broken bitmap 'labpanel-p-s-g' for disk 'vdb'"
     doubting = replace(NOW, doubts={"labpanel-p-s-g": words})
@@ -137,7 +193,7 @@ def test_a_record_that_was_closed_in_good_order_is_trusted() -> None:
         ({"kept": replace(KEPT, boot="")}, "No record"),
         ({"kept": replace(KEPT, boot="b00:123:900")}, "started anew"),
         ({"kept": replace(KEPT, boot="other:123:4000")}, "does not show"),
-        ({"now": Now("home", "alpha")}, "does not show"),
+        ({"now": CurrentVM("home", "alpha")}, "does not show"),
         ({"now": replace(OFF, last_run=replace(RUN, ended_at=0.0))}, "does not show"),
         ({"image": replace(CLOSED, bitmaps={"labpanel-p-s-g": False})}, "not closed"),
         ({"image": replace(CLOSED, bitmaps={})}, "not closed"),
@@ -174,27 +230,23 @@ def test_only_our_own_strays_go() -> None:
 
 
 def test_manifests_of_any_age_can_be_read() -> None:
-    old = {
-        "generation": "g",
-        "host": "alpha",
-        "disks": [{"target": "vda", "source": "/x", "virtual_bytes": 5}],
-    }
-    assert hints.kept_of(old, "vda") == Kept("g", "alpha", source="/x", virtual_bytes=5)
-    assert hints.kept_of(old, "vdb") is None
+    said = whole(disks=[asked_disk(source="/x", virtual_bytes=5)])
+    for name in ("boot", "checkpoint"):
+        del said[name]
+    for name in ("node", "stamps"):
+        del said["disks"][0][name]
+    found = checked(sealed(said))
+    expected = ParentDisk(KEY, "alpha", source="/x", virtual_bytes=5, taken_at=found.taken_at)
+    assert hints.kept_of(found, "vda") == expected
+    assert hints.kept_of(found, "vdb") is None
 
 
-@pytest.mark.parametrize("text", ["x", "b00:1", "b00:1:x", "b00:1:2:3", "", None, 7, "b:-1:2"])
-def test_a_process_that_a_manifest_misnames_is_no_process(text: object) -> None:
-    manifest = {
-        "generation": "g",
-        "host": "alpha",
-        "boot": text,
-        "disks": [{"target": "vda", "source": "/x", "virtual_bytes": 5}],
-    }
-    kept = hints.kept_of(manifest, "vda")
+@pytest.mark.parametrize("text", ["x", "b00:1", "b00:1:x", "b00:1:2:3", "", "None", "7", "b:-1:2"])
+def test_a_process_that_a_manifest_misnames_is_no_process(text: str) -> None:
+    kept = hints.kept_of(value(boot=text), "vda")
     assert kept is not None
     assert kept.boot == ""
-    manifest["boot"] = "9bfc4b1f-2231-4e40-b8e4-b168b21e43f9:116:1385502"
-    again = hints.kept_of(manifest, "vda")
+    process = "9bfc4b1f-2231-4e40-b8e4-b168b21e43f9:116:1385502"
+    again = hints.kept_of(value(boot=process), "vda")
     assert again is not None
-    assert again.boot == manifest["boot"]
+    assert again.boot == process

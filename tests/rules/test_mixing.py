@@ -5,14 +5,14 @@ from datetime import UTC, datetime
 
 import pytest
 
-from backups.rules.mixing import Held, Mix, changed_targets, mixed
+from backups.rules.restore.mixing import Mix, MixableGeneration, changed_targets, mixed
 
 UUID = "11111111-2222-4333-8444-555555555555"
 
 
-def held(key: str, day: int, *targets: str) -> Held:
+def held(key: str, day: int, *targets: str) -> MixableGeneration:
     taken = datetime(2026, 11, day, tzinfo=UTC)
-    return Held(key, UUID, "home", taken, frozenset(targets or ("vda", "vdb")))
+    return MixableGeneration(key, UUID, "home", taken, frozenset(targets or ("vda", "vdb")))
 
 
 FIRST, SECOND, THIRD = held("first", 1), held("second", 8), held("third", 15)
@@ -54,7 +54,7 @@ def test_one_rotten_disk_does_not_forbid_the_other() -> None:
     ],
 )
 def test_what_cannot_be_mixed_is_one_sentence(
-    main: Held, named: dict[str, Held], only: bool, word: str
+    main: MixableGeneration, named: dict[str, MixableGeneration], only: bool, word: str
 ) -> None:
     assert word in mixed(main, named, only=only).problem
 

@@ -27,14 +27,14 @@ def test_a_name_or_the_beginning_of_one_or_of_a_uuid(word: str, uuid: str) -> No
 def test_what_can_be_more_than_one_gives_the_choices(word: str) -> None:
     with pytest.raises(Refusal) as refusal:
         find(word)
-    assert refusal.value.status == 409
+    assert refusal.value.http_status == 409
     assert "more than one VM" in refusal.value.sentence
 
 
 def test_an_unknown_name_offers_the_nearest() -> None:
     with pytest.raises(Refusal, match=r"There is no VM 'hme'. Did you mean home") as refusal:
         find("hme")
-    assert refusal.value.status == 404
+    assert refusal.value.http_status == 404
     with pytest.raises(Refusal, match="there is none yet"):
         find("home", [])
     with pytest.raises(Refusal, match="Known: home, home-copy"):

@@ -4,8 +4,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from backups.rules.places import Candidate, choose, in_words
-from backups.rules.turns import (
+from backups.rules.policies.places import StoreCandidate, choose, in_words
+from backups.rules.policies.turns import (
     ACTIVE,
     CANCELLED,
     DONE,
@@ -22,13 +22,15 @@ from backups.rules.turns import (
 NOW = datetime(2026, 11, 23, 3, 0, tzinfo=UTC)
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 
-BESIDE = Candidate("beside", on_host=True, same_drive=False, available_bytes=10)
-BELOW = Candidate("below", on_host=True, same_drive=True, available_bytes=90)
-SHARED = Candidate("shared", on_host=False, same_drive=True, available_bytes=90)
-SMALL = Candidate("small", on_host=False, same_drive=False, available_bytes=10)
-LARGE = Candidate("large", on_host=False, same_drive=False, available_bytes=90)
-HOLDING = Candidate("holding", on_host=False, same_drive=False, available_bytes=1, newest=NOW - DAY)
-HICCUP = Candidate(
+BESIDE = StoreCandidate("beside", on_host=True, same_drive=False, available_bytes=10)
+BELOW = StoreCandidate("below", on_host=True, same_drive=True, available_bytes=90)
+SHARED = StoreCandidate("shared", on_host=False, same_drive=True, available_bytes=90)
+SMALL = StoreCandidate("small", on_host=False, same_drive=False, available_bytes=10)
+LARGE = StoreCandidate("large", on_host=False, same_drive=False, available_bytes=90)
+HOLDING = StoreCandidate(
+    "holding", on_host=False, same_drive=False, available_bytes=1, newest=NOW - DAY
+)
+HICCUP = StoreCandidate(
     "hiccup",
     on_host=False,
     same_drive=False,
@@ -36,7 +38,7 @@ HICCUP = Candidate(
     silent_since=NOW - HOUR,
     newest=NOW - DAY,
 )
-DEAD = Candidate(
+DEAD = StoreCandidate(
     "dead",
     on_host=False,
     same_drive=False,
@@ -60,7 +62,7 @@ DEAD = Candidate(
         ("large", [SMALL, LARGE], "large"),
     ],
 )
-def test_the_fittest_store(word: str, stores: list[Candidate], name: str) -> None:
+def test_the_fittest_store(word: str, stores: list[StoreCandidate], name: str) -> None:
     assert choose(word, stores, "alpha", NOW).name == name
     assert choose(word, stores[::-1], "alpha", NOW).name == name
 
@@ -73,7 +75,9 @@ def test_the_fittest_store(word: str, stores: list[Candidate], name: str) -> Non
         ("nas", [LARGE], "There is no store nas any more."),
     ],
 )
-def test_a_place_that_means_no_store_says_why(word: str, stores: list[Candidate], why: str) -> None:
+def test_a_place_that_means_no_store_says_why(
+    word: str, stores: list[StoreCandidate], why: str
+) -> None:
     choice = choose(word, stores, "alpha", NOW)
     assert choice.name == ""
     assert why in choice.why

@@ -4,11 +4,12 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from hosts.rules.needs import missing
-from hosts.rules.ownership import takes_over
-from hosts.rules.paths import holder
-from hosts.rules.presence import STALE, Presence, of_vm, presence
-from labpanel.adapters.host_facts import Tools
+from hosts.rules.health.presence import STALE, Presence, of_vm, presence
+from hosts.rules.placement.needs import missing
+from hosts.rules.placement.ownership import claims
+from hosts.rules.placement.paths import holder
+from labpanel.adapters.looks.host_facts import Tools
+from labpanel.lib.shapes import LibvirtSocket
 
 NOW = datetime(2026, 11, 22, 23, 15, tzinfo=UTC)
 SEEN = NOW - timedelta(seconds=15)
@@ -47,24 +48,18 @@ def test_a_vm_is_known_only_with_host_and_libvirt() -> None:
 
 
 @pytest.mark.parametrize(
-    ("owner", "other", "owner_missing", "owner_reports", "expected"),
+    ("owner", "other", "expected"),
     [
-        ("running", "shut off", False, True, False),
-        ("shut off", "running", False, True, True),
-        ("paused", "running", False, True, True),
-        ("running", "paused", False, True, False),  # the receiving end of a move
-        ("running", "running", False, True, False),  # the owner keeps it while it reports it
-        ("running", "running", False, False, True),  # the owner cannot be asked
-        ("running", "shut off", False, False, False),
-        ("shut off", "shut off", False, True, False),
-        ("shut off", "shut off", True, True, True),
+        ("running", "paused", False),  # the receiving end of a move
+        ("running", "running", True),
+        ("running", "shut off", True),
+        ("shut off", "running", True),
+        ("shut off", "paused", True),
+        ("shut off", "shut off", True),
     ],
 )
-def test_one_uuid_on_two_hosts_belongs_to_one(
-    owner: str, other: str, owner_missing: bool, owner_reports: bool, expected: bool
-) -> None:
-    found = takes_over(owner, other, owner_missing=owner_missing, owner_reports=owner_reports)
-    assert found is expected
+def test_one_uuid_on_two_hosts_is_a_contradiction(owner: str, other: str, expected: bool) -> None:
+    assert claims(owner, other) is expected
 
 
 @pytest.mark.parametrize(
@@ -83,7 +78,7 @@ def test_the_deepest_mount_holds_a_path(path: str, expected: int | None) -> None
 
 def test_a_libvirt_that_may_not_be_opened_comes_first() -> None:
     there = (True, True, False)
-    tools = Tools("libvirtd", "/run/libvirt/libvirt-sock", False, *there, False, True, True, "olga")
+    tools = Tools("libvirtd", LibvirtSocket.LIBVIRTD, False, *there, False, True, True, "olga")
     found = missing(tools)
     assert [lack["what"] for lack in found] == ["access to libvirt", "virsh", "smartctl"]
     assert found[0]["command"] == "sudo usermod -aG libvirt olga"

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backups.rules.calendar import Calendar, wrong
-from backups.rules.presets import DAILY, MONTHLY, OTHER, WEEKLY, Preset, read
+from backups.rules.policies.calendar import Calendar, wrong
+from backups.rules.policies.presets import DAILY, MONTHLY, OTHER, WEEKLY, Preset, read
 
 presets = st.builds(
     Preset,

@@ -2,9 +2,9 @@
 
 from datetime import UTC, datetime, timedelta
 
-from backups.rules.faults import CONTENT, FILES
-from backups.rules.proof import due
-from backups.rules.upkeep import Copy
+from backups.rules.copies.faults import CONTENT, FILES
+from backups.rules.policies.next_rehearsal import RehearsableCopy
+from backups.rules.policies.next_verification import due
 
 NOW = datetime(2026, 11, 23, tzinfo=UTC)
 
@@ -15,8 +15,8 @@ def ago(days: float) -> datetime:
 
 def copy(
     key: str, taken: float, hashed: float | None, verified: float | None, store: int = 1
-) -> Copy:
-    return Copy(
+) -> RehearsableCopy:
+    return RehearsableCopy(
         key,
         store,
         ago(taken),
@@ -27,7 +27,7 @@ def copy(
     )
 
 
-def asked(*copies: Copy) -> list[tuple[str, int]]:
+def asked(*copies: RehearsableCopy) -> list[tuple[str, int]]:
     return [(each.key, each.level) for each in due(copies, 7, NOW)]
 
 
@@ -59,3 +59,8 @@ def test_new_files_soon_and_all_of_them_monthly() -> None:
         copy("newer", 0.5, None, 0.1),
     )
     assert found == [("newer", FILES), ("new", FILES), ("oldest", FILES), ("old", FILES)]
+
+
+def test_a_proof_that_is_dated_in_the_future_is_made_again() -> None:
+    assert asked(copy("ahead", 2, -300, -300)) == [("ahead", CONTENT), ("ahead", FILES)]
+    assert asked(copy("just now", 2, -0.0001, -0.0001)) == []

@@ -1,4 +1,4 @@
-"""Rates of two readings: what is known is right, what is not known is no value, never zero."""
+"""Rates of two readings: what is known is right, what is not known is not a value, never zero."""
 
 import math
 
@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hosts.rules.host_rates import host_values, own_nics
-from hosts.rules.rates import Change, Counters, Values, headline
-from hosts.rules.vm_rates import counters, vm_values
+from hosts.rules.samples.host_rates import host_values, own_nics
+from hosts.rules.samples.rates import Change, RateCounters, Values, headline
+from hosts.rules.samples.vm_rates import counters, vm_values
 from labpanel.lib.metrics import LAYOUTS
 
 LIFE = "7"
@@ -17,7 +17,7 @@ seconds = st.floats(1, 30)
 
 
 def change(before: dict[str, float], now: dict[str, float], after: float = 10) -> Change:
-    return Change(Counters(1000, LIFE, before), Counters(1000 + after, LIFE, now))
+    return Change(RateCounters(1000, LIFE, before), RateCounters(1000 + after, LIFE, now))
 
 
 def stats(**more: object) -> dict[str, object]:
@@ -125,7 +125,7 @@ def test_no_rate_over_a_gap_or_back_in_time(before: float, now: float, after: fl
 
 @given(counts, counts)
 def test_no_rate_across_another_life(before: float, now: float) -> None:
-    other = Change(Counters(0, "1", {"x": before}), Counters(10, "2", {"x": now}))
+    other = Change(RateCounters(0, "1", {"x": before}), RateCounters(10, "2", {"x": now}))
     assert math.isnan(other.rate("x"))
     assert other.gauge("x") == now
 
@@ -138,7 +138,7 @@ def test_no_rate_of_a_field_that_is_missing(gone: str) -> None:
 
 
 def test_no_rate_of_a_first_reading() -> None:
-    assert math.isnan(Change(None, Counters(0, LIFE, {"x": 1})).rate("x"))
+    assert math.isnan(Change(None, RateCounters(0, LIFE, {"x": 1})).rate("x"))
 
 
 @given(st.lists(counts, min_size=8, max_size=8), st.lists(counts, min_size=8, max_size=8))

@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from backups.rules.rehearsal import Life, Seen, judge, not_booted
-from backups.rules.rehearsal_place import Candidate, order, share
-from labpanel.lib.guest import Guest, GuestDisk, Mount, Tree
+from backups.rules.rehearsal.place import RehearsalCandidate, order, share
+from backups.rules.rehearsal.verdict import Life, RehearsalEvidence, judge, not_booted
+from labpanel.lib.guest import Guest, GuestDisk, GuestMount, Tree
 from labpanel.lib.rehearsing import Check, Expected
 
 MIB, GIB = 1 << 20, 1 << 30
@@ -14,7 +14,7 @@ UP = Life(7.4, 7.4, "guest home: booted after 4 s\n", "changed", had_agent=True)
 SILENT = replace(UP, seconds=None, waited=240.0, console="")
 DISKS = (Expected("vda", GIB, "labpanel-vda"), Expected("vdb", 2 * GIB, "labpanel-vdb"))
 SEEN_DISKS = (GuestDisk("vda", GIB, "labpanel-vda"), GuestDisk("vdb", 2 * GIB, "labpanel-vdb"))
-MOUNTS = (Mount("/", "/dev/vda1", "ext4"), Mount("/home", "/dev/vdb", "ext4"))
+MOUNTS = (GuestMount("/", "/dev/vda1", "ext4"), GuestMount("/home", "/dev/vdb", "ext4"))
 TREES = {"/": Tree(50, 1_700_000_900, 0, 0), "/home": Tree(245, 1_700_000_000, 0, 0)}
 LIVE_TREES = {
     "/": Tree(55, 1_700_000_999, 50, 1_700_000_900),
@@ -22,14 +22,14 @@ LIVE_TREES = {
 }
 GUEST = Guest(SEEN_DISKS, MOUNTS, trees=TREES)
 LIVE = Guest(SEEN_DISKS, MOUNTS, trees=LIVE_TREES)
-ALL_WELL = Seen("home", "beta", UP, DISKS, GUEST, LIVE)
+ALL_WELL = RehearsalEvidence("home", "beta", UP, DISKS, GUEST, LIVE)
 
 
-def check(seen: Seen, what: str) -> Check:
+def check(seen: RehearsalEvidence, what: str) -> Check:
     return next(one for one in judge(seen).checks if one.what == what)
 
 
-def with_home(tree: Tree | None, live: Tree | None = LIVE_TREES["/home"]) -> Seen:
+def with_home(tree: Tree | None, live: Tree | None = LIVE_TREES["/home"]) -> RehearsalEvidence:
     mine = {**TREES, "/home": tree} if tree else {"/": TREES["/"]}
     theirs = {**LIVE_TREES, "/home": live} if live else {"/": LIVE_TREES["/"]}
     return replace(ALL_WELL, guest=replace(GUEST, trees=mine), live=replace(LIVE, trees=theirs))
@@ -183,7 +183,7 @@ def test_signs_of_life(life: Life, passed: bool | None) -> None:
     seen = replace(ALL_WELL, life=life, guest=None, live=None)
     outcome = judge(seen)
     assert outcome.checks[0].passed is passed
-    assert outcome.passed is (False if passed is False else None)  # nobody saw the disks
+    assert outcome.passed is (False if passed is False else None)  # the disks were not seen
 
 
 def test_what_a_console_says_is_shown_without_control_characters() -> None:
@@ -211,10 +211,10 @@ def test_a_copy_that_cannot_be_opened_is_not_booted() -> None:
 
 def test_the_stores_own_host_comes_first_and_the_busy_one_last() -> None:
     found = [
-        Candidate("alpha", has_store=False, is_source=True),
-        Candidate("gamma", has_store=True, is_source=False, against="it does not answer"),
-        Candidate("delta", has_store=False, is_source=False),
-        Candidate("beta", has_store=True, is_source=False),
+        RehearsalCandidate("alpha", has_store=False, is_source=True),
+        RehearsalCandidate("gamma", has_store=True, is_source=False, against="it does not answer"),
+        RehearsalCandidate("delta", has_store=False, is_source=False),
+        RehearsalCandidate("beta", has_store=True, is_source=False),
     ]
     assert [one.name for one in order(found)] == ["beta", "delta", "alpha"]
 

@@ -1,32 +1,35 @@
-"""What the appliance shows of a guest that nobody inside can be asked of."""
+"""What the appliance shows of a guest in which no agent can be asked."""
 
 from dataclasses import replace
 
 import pytest
 
-from backups.rules.rehearsal import Life, Seen, judge
-from labpanel.lib.guest import FileSystem, Guest, GuestDisk, Insides, Mount, Tree
+from backups.rules.rehearsal.verdict import Life, RehearsalEvidence, judge
+from labpanel.lib.guest import Guest, GuestDisk, GuestFileSystem, GuestMount, Insides, Tree
 from labpanel.lib.rehearsing import Check, Expected
 
 MIB = 1 << 20
 LOGIN = Life(None, 20.0, "Debian 12 silent ttyS0\n\nsilent login: ", "changed", had_agent=False)
 MUTE = replace(LOGIN, console="")
 DISKS = (Expected("vda", 8 * MIB, "a"), Expected("vdb", 8 * MIB, "b"))
-ROOT, HOME = FileSystem("vda1", "ext4", point="/"), FileSystem("vdb", "ext4", "files", "/home")
+ROOT, HOME = (
+    GuestFileSystem("vda1", "ext4", point="/"),
+    GuestFileSystem("vdb", "ext4", "files", "/home"),
+)
 WHOLE = Insides(
     disks=(GuestDisk("vda", 8 * MIB, ""), GuestDisk("vdb", 8 * MIB, "")),
     systems=(ROOT, HOME),
     trees={"/": Tree(50, 9, 50, 9), "/home": Tree(245, 9, 245, 9)},
 )
-SEEN = Seen("silent", "beta", LOGIN, DISKS, None, None, "it is off", insides=WHOLE)
+SEEN = RehearsalEvidence("silent", "beta", LOGIN, DISKS, None, None, "it is off", insides=WHOLE)
 
 
-def found(insides: Insides, what: str, seen: Seen = SEEN) -> Check:
+def found(insides: Insides, what: str, seen: RehearsalEvidence = SEEN) -> Check:
     outcome = judge(replace(seen, insides=insides))
     return next(one for one in outcome.checks if one.what == what)
 
 
-def with_home(system: FileSystem) -> Insides:
+def with_home(system: GuestFileSystem) -> Insides:
     return replace(WHOLE, systems=(ROOT, system))
 
 
@@ -64,13 +67,13 @@ def test_what_its_fstab_asks_for_must_be_on_some_disk() -> None:
 @pytest.mark.parametrize(
     ("system", "passed", "whole"),
     [
-        (FileSystem("vdb", "swap"), True, True),
-        (FileSystem("vdb", "unknown"), None, True),
-        (FileSystem("vdb", "crypto_LUKS"), None, None),
+        (GuestFileSystem("vdb", "swap"), True, True),
+        (GuestFileSystem("vdb", "unknown"), None, True),
+        (GuestFileSystem("vdb", "crypto_LUKS"), None, None),
     ],
 )
 def test_content_without_files_is_said(
-    system: FileSystem, passed: bool | None, whole: bool | None
+    system: GuestFileSystem, passed: bool | None, whole: bool | None
 ) -> None:
     insides = with_home(system)
     assert found(insides, "Content of vdb").passed is passed
@@ -100,7 +103,7 @@ def test_a_disk_that_is_missing_or_too_small_fails(disks: tuple[GuestDisk, ...])
 def test_an_empty_home_fails_and_counts_are_held_against_the_running_vm() -> None:
     empty = replace(WHOLE, trees={**WHOLE.trees, "/home": Tree(0, 0, 0, 0)})
     assert found(empty, "Files in /home").passed is False
-    mounts = (Mount("/", "/dev/vda1", "ext4"), Mount("/home", "/dev/vdb", "ext4"))
+    mounts = (GuestMount("/", "/dev/vda1", "ext4"), GuestMount("/home", "/dev/vdb", "ext4"))
     live = Guest((), mounts, trees={"/home": Tree(300, 9, 300, 9)})
     assert found(WHOLE, "Files in /home", replace(SEEN, live=live)).passed is False
 

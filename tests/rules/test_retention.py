@@ -7,20 +7,33 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backups.rules.retention import DROPPED, GONE, KEPT, Copy, Keep, Verdict, dropped, judge
+from backups.rules.copies.retention import (
+    DROPPED,
+    GONE,
+    KEPT,
+    CopyFate,
+    Keep,
+    RetainedCopy,
+    dropped,
+    judge,
+)
 
 MONDAY = datetime(2026, 11, 23, 12, tzinfo=UTC)
 THREE = Keep(last=3, daily=0, weekly=0, monthly=0, zone="UTC")
 
 
-def copy(number: int, days: float, targets: str = "vda", bad: str = "", **more: object) -> Copy:
+def copy(
+    number: int, days: float, targets: str = "vda", bad: str = "", **more: object
+) -> RetainedCopy:
     """Copy `number`, taken `days` before MONDAY."""
     known, rotten = frozenset(targets.split()), frozenset(bad.split())
     when = MONDAY - timedelta(days=days)
-    return Copy(f"g{number}", when, known - rotten, rotten, **more)  # type: ignore[arg-type]
+    return RetainedCopy(f"g{number}", when, known - rotten, rotten, **more)  # type: ignore[arg-type]
 
 
-def fates(copies: list[Copy], keep: Keep | None = THREE, frozen: str = "") -> dict[str, str]:
+def fates(
+    copies: list[RetainedCopy], keep: Keep | None = THREE, frozen: str = ""
+) -> dict[str, str]:
     return {each.key: each.sentence for each in judge(copies, keep, frozen)}
 
 
@@ -57,7 +70,7 @@ def test_a_day_is_one_of_the_policys_zone(zone: str, same_day: bool) -> None:
     """23:00 and 01:00 UTC lie in one day of Tokyo (08:00 and 10:00)."""
     night = datetime(2026, 11, 22, 23, tzinfo=UTC)
     copies = [
-        Copy(key, at, frozenset({"vda"}))
+        RetainedCopy(key, at, frozenset({"vda"}))
         for key, at in (("late", night + timedelta(hours=2)), ("early", night))
     ]
     keep = Keep(last=1, daily=7, weekly=0, monthly=0, zone=zone)
@@ -68,8 +81,8 @@ def test_a_week_at_the_turn_of_the_year_is_one() -> None:
     """ISO week 53 of 2026 holds both New Year's Eve and 1 January 2027."""
     eve = datetime(2026, 12, 31, 12, tzinfo=UTC)
     copies = [
-        Copy("new", eve + timedelta(days=1), frozenset({"vda"})),
-        Copy("old", eve, frozenset({"vda"})),
+        RetainedCopy("new", eve + timedelta(days=1), frozenset({"vda"})),
+        RetainedCopy("old", eve, frozenset({"vda"})),
     ]
     keep = Keep(last=1, daily=0, weekly=5, monthly=0, zone="UTC")
     assert [each.fate for each in judge(copies, keep)] == [KEPT, DROPPED]
@@ -171,13 +184,13 @@ TARGETS = ("vda", "vdb", "vdc")
 
 
 @st.composite
-def many(draw: st.DrawFn) -> list[Copy]:
+def many(draw: st.DrawFn) -> list[RetainedCopy]:
     found = []
     for number in range(draw(st.integers(0, 14))):
         held = draw(st.sets(st.sampled_from(TARGETS), min_size=1))
         bad = draw(st.sets(st.sampled_from(TARGETS))) & held if draw(st.booleans()) else set()
         found.append(
-            Copy(
+            RetainedCopy(
                 f"g{number}",
                 MONDAY - timedelta(hours=draw(st.integers(0, 3000))),
                 frozenset(held - bad),
@@ -185,6 +198,8 @@ def many(draw: st.DrawFn) -> list[Copy]:
                 proven=draw(st.booleans()),
                 protected=draw(st.sampled_from(["", "", "dear to me"])),
                 gone=draw(st.integers(0, 9)) == 0,
+                doubt=draw(st.sampled_from(["", "", "", "is not this panel's"])),
+                displaces=draw(st.integers(0, 3)) > 0,
             )
         )
     return found
@@ -200,18 +215,19 @@ keeps = st.builds(
 )
 
 
-def kept_of(copies: list[Copy], verdicts: list[Verdict]) -> list[Copy]:
+def kept_of(copies: list[RetainedCopy], verdicts: list[CopyFate]) -> list[RetainedCopy]:
     by_key = {each.key: each for each in copies}
     return [by_key[each.key] for each in verdicts if each.fate == KEPT]
 
 
 @given(many(), keeps)
-def test_whatever_the_numbers_nothing_good_is_lost(copies: list[Copy], keep: Keep) -> None:
+def test_whatever_the_numbers_nothing_good_is_lost(copies: list[RetainedCopy], keep: Keep) -> None:
     verdicts = judge(copies, keep)
     assert sorted(each.key for each in verdicts) == sorted(each.key for each in copies)
     assert all(each.reason for each in verdicts)
-    here = [each for each in copies if not each.gone]
     kept = kept_of(copies, verdicts)
+    assert all(each in kept for each in copies if each.doubt and not each.gone)
+    here = [each for each in copies if not each.gone and not each.doubt and each.displaces]
     assert {each.key for each in verdicts if each.fate == GONE} == {c.key for c in copies if c.gone}
     assert all(each in kept for each in here if each.protected)
     for target in TARGETS:
@@ -230,20 +246,55 @@ def test_whatever_the_numbers_nothing_good_is_lost(copies: list[Copy], keep: Kee
 
 
 @given(many(), keeps)
-def test_what_a_prune_leaves_is_kept_by_the_next(copies: list[Copy], keep: Keep) -> None:
+def test_what_a_prune_leaves_is_kept_by_the_next(copies: list[RetainedCopy], keep: Keep) -> None:
     """Dropping changes no verdict of what is left: a second prune finds nothing to do."""
     left = [each for each in copies if each.key not in dropped(judge(copies, keep))]
     assert dropped(judge(left, keep)) == []
 
 
 @given(many(), keeps)
-def test_days_are_each_counted_once(copies: list[Copy], keep: Keep) -> None:
+def test_days_are_each_counted_once(copies: list[RetainedCopy], keep: Keep) -> None:
     zone = ZoneInfo(keep.zone)
-    wanted = [each for each in judge(copies, keep) if "newest of" in each.reason]
-    by_key = {each.key: each for each in copies}
+    by_key = {each.key: each for each in copies if each.displaces and not each.doubt}
+    judged = [each for each in judge(copies, keep) if each.key in by_key]
+    wanted = [each for each in judged if "newest of" in each.reason]
     days = [
         by_key[each.key].taken_at.astimezone(zone).date()
         for each in wanted
         if f"newest of {by_key[each.key].taken_at.astimezone(zone).day} " in each.reason
     ]
     assert len(days) == len(set(days)) <= keep.daily
+
+
+@given(many(), keeps)
+def test_what_nobody_vouches_for_pushes_nothing_out(copies: list[RetainedCopy], keep: Keep) -> None:
+    """With and without them, every other copy has the same fate, or a milder one."""
+    vouched = [each for each in copies if each.displaces and not each.doubt]
+    alone = set(dropped(judge(vouched, keep)))
+    assert set(dropped(judge(copies, keep))) & {each.key for each in vouched} <= alone
+
+
+@given(many(), keeps)
+def test_the_newest_proven_copy_of_a_disk_always_stays(
+    copies: list[RetainedCopy], keep: Keep
+) -> None:
+    kept = kept_of(copies, judge(copies, keep))
+    here = [each for each in copies if not each.gone and not each.doubt and each.displaces]
+    for target in TARGETS:
+        proven = [each for each in here if target in each.good and each.proven]
+        if proven:
+            assert max(proven, key=lambda each: (each.taken_at, each.key)) in kept
+
+
+def test_three_unsigned_copies_do_not_replace_the_good_one() -> None:
+    real = copy(9, 9)
+    odd = [copy(n, n, displaces=False) for n in range(3)]
+    ahead = [copy(n, -n, doubt="is dated in the future") for n in range(4, 7)]
+    found = fates([real, *odd, *ahead])
+    assert found["g9"] == "kept: one of the last 3"
+    assert found["g4"] == (
+        "kept: it is dated in the future, so it counts for nothing and is left alone"
+    )
+    assert found["g0"] == "kept: one of the last 3"
+    newer = [copy(n, n / 10 - 5) for n in range(10, 13)]
+    assert fates([real, *odd, *newer])["g0"].startswith("dropped")

@@ -2,11 +2,13 @@
 
 import pytest
 
-from hosts.services import inventory, inventory_disks
-from labpanel.adapters import host_facts, qemu_img
+from hosts.services.inventory import disks as inventory_disks
+from hosts.services.inventory import inventory
 from labpanel.adapters.errors import Missing
-from labpanel.adapters.fakes.host_facts import FakeLook
-from labpanel.adapters.fakes.hypervisor import FakeLibvirt
+from labpanel.adapters.images import qemu_img
+from labpanel.adapters.looks import host_facts
+from tests.fakes.host_facts import FakeLook
+from tests.fakes.hypervisor import FakeLibvirt
 from tests.services.looked import Ground
 
 

@@ -3,9 +3,9 @@
 from datetime import UTC, datetime, timedelta
 
 from hosts.models import Host
-from hosts.services.look import look
-from labpanel.adapters.fakes.host_facts import FakeLook
-from labpanel.adapters.fakes.hypervisor import FakeLibvirt
+from hosts.services.machines.look import look
+from tests.fakes.host_facts import FakeLook
+from tests.fakes.hypervisor import FakeLibvirt
 
 NOW = datetime(2026, 11, 22, 23, 15, tzinfo=UTC)
 LATER = NOW + timedelta(seconds=15)

@@ -1,6 +1,7 @@
 """A made-up VM on alpha that may move to beta, for the tests of moves."""
 
 import contextlib
+import dataclasses
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, cast
@@ -8,16 +9,18 @@ from typing import Any, cast
 from django.utils import timezone
 
 from hosts.models import VM, Host
-from labpanel.adapters.fakes.moving import RUNNING, FakeEnd
-from labpanel.adapters.ground import Room
-from labpanel.lib.moving import Target
+from labpanel.adapters.moving.move_host import FolderRoom
+from labpanel.lib.definition import Word
+from labpanel.lib.moving import Draft, MoveTarget
 from labpanel.lib.shapes import Endpoint
 from labpanel.moves.services.ends import End, Ends
 from labpanel.moves.services.facts import SourceFacts
+from tests.fakes.moving import RUNNING, FakeEnd, facts
 from tests.rules.test_fit import BETA, DISK, ON, WEB
 
 UUID = "6d0f4c56-0d5f-4d4f-8f4e-0f6f3a2b1c0d"
 IMAGE = DISK.source
+READY = dataclasses.replace(BETA, draft=Draft("<domain/>", "<domain/>"))
 
 
 @dataclass
@@ -27,16 +30,20 @@ class Stage:
     vm: VM
     alpha: FakeEnd
     beta: FakeEnd
-    target: Target = BETA
+    target: MoveTarget = READY
     asked: list[str] = field(default_factory=list)
+    words: list[Word] = field(default_factory=list)
 
     def of_source(self, vm: VM) -> SourceFacts:
         self.asked.append(vm.host.name)
-        rooms = {"/srv/images": Room(True, 1, 1 << 40, "/srv/images", False)}
-        said: dict[str, Any] = {"portable_xml": "<domain/>", "inactive_xml": "<domain/>"}
+        rooms = {"/srv/images": FolderRoom(True, 1, 1 << 40, "/srv/images", False)}
+        said = facts(portable_xml="<domain/>", inactive_xml="<domain/>")
         return SourceFacts(WEB, ON, said, rooms)
 
-    def of_targets(self, vm: VM, source: SourceFacts, hosts: list[Host]) -> list[Target]:
+    def of_targets(
+        self, vm: VM, source: SourceFacts, hosts: list[Host], word: Word
+    ) -> list[MoveTarget]:
+        self.words.append(word)
         return [self.target for host in hosts if host.name == "beta"]
 
     @contextlib.contextmanager
@@ -45,7 +52,7 @@ class Stage:
 
 
 def _end(endpoint: Endpoint, fake: FakeEnd) -> End:
-    return End(endpoint, cast("Any", fake), cast("Any", fake))
+    return End(endpoint, fake, cast("Any", fake))
 
 
 def make_stage(name: str = "web") -> Stage:

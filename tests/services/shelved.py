@@ -9,11 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from backups.models import Generation, Store
-from backups.services.identity import panel_id
-from backups.services.index_generation import index_generation
-from labpanel.adapters.scripts import manifests
-from labpanel.adapters.scripts.digests import header
-from labpanel.adapters.scripts.surroundings import write_marker
+from backups.services.index.identity import panel_id
+from backups.services.index.index_generation import index_generation
+from backups.services.index.signing import signed
+from labpanel.lib.store_format.digests import header
+from labpanel.lib.store_format.reading import checked
+from labpanel.onhost.store import manifests
+from labpanel.onhost.store.store_marker import write_marker
+from tests.made_manifests import sealed
 
 BLOCK = 256 * 1024
 BLOCKS = 12
@@ -77,10 +80,11 @@ def keep(made: Made, key: str, view: list[bytes], parent: str = "") -> dict[str,
     for name, text in TEXTS.items():
         (place / name).write_text(text)
     made.views[key] = view
-    manifest = _manifest(made, key, parent, hashlib.sha256(listed).hexdigest())
-    manifests.write_json(place / "manifest.json", manifest)
+    whole = _manifest(made, key, parent, hashlib.sha256(listed).hexdigest())
+    manifest = signed(checked(whole))
+    manifests.write(place, manifest)
     index_generation(made.store, manifest)
-    return manifest
+    return manifest.as_json()
 
 
 def _digest(block: bytes) -> bytes:
@@ -132,7 +136,7 @@ def _manifest(made: Made, key: str, parent: str, root: str) -> dict[str, Any]:
         "stamps": [],
     }
     day = f"{key[:4]}-{key[4:6]}-{key[6:8]}T12:00:00+00:00"
-    before = made.row(parent).manifest if parent else {"content": ""}
+    before = made.row(parent).manifest.content if parent else ""
     manifest = {
         "format": 2,
         "generation": key,
@@ -151,8 +155,8 @@ def _manifest(made: Made, key: str, parent: str, root: str) -> dict[str, Any]:
         "checkpoint": "",
         "policy": "",
         "parent": parent or None,
-        "parent_content": before["content"],
+        "parent_content": before,
         "files": {name: hashlib.sha256(text.encode()).hexdigest() for name, text in TEXTS.items()},
         "disks": [disk],
     }
-    return manifests.sealed(manifest)
+    return sealed(manifest)

@@ -9,12 +9,11 @@ from pathlib import Path
 import pytest
 
 from hosts.models import TIERS, Sample1h, Sample5m, Sample10s, Subject
-from hosts.services.roll_up import roll_up
+from hosts.services.samples.roll_up import roll_up
+from lab.bench import __main__ as bench
+from lab.bench import history, made_up_lab, processes, scratch
+from lab.bench.pages import addresses
 from labpanel import env
-from labpanel.bench import history, made_up_lab, processes, scratch
-from labpanel.bench.pages import addresses
-from labpanel.cli.management.commands.panel import run_verb
-from labpanel.cli.verbs import bench
 from labpanel.lib.packed import unpack
 from labpanel.supervise.claim import Claim
 from tests.services import sampled
@@ -73,7 +72,9 @@ def test_a_panel_s_processes_are_those_below_its_supervisor(tmp_path: Path) -> N
 
 
 def test_an_unknown_measurement_is_wrong_use(capsys: pytest.CaptureFixture[str]) -> None:
-    assert run_verb("bench", ["speed"]) == 2
+    with pytest.raises(SystemExit) as left:
+        bench.main(["speed"])
+    assert left.value.code == 2
     error = capsys.readouterr().err
     assert all(name in error for name in bench.NAMES)
 

@@ -1,6 +1,5 @@
 """Evidence in, findings out: opened once, changed, resolved, with their history."""
 
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
@@ -9,14 +8,19 @@ import pytest
 import time_machine
 from django.utils import timezone
 
-from hosts.models import VM, FileSystem, Finding, Host, PhysicalDisk, Reading, VirtualDisk
+from hosts.models import (
+    VM,
+    FileSystem,
+    Finding,
+    Host,
+    Reading,
+    VirtualDisk,
+)
 from hosts.selectors import findings as selectors
-from hosts.services import check_drives, readings
-from hosts.services.check_health import check_health
-from hosts.services.check_reach import check_reach
-from labpanel.adapters import canary, smart
-from labpanel.adapters.errors import AdapterError, TimedOut
-from labpanel.lib.drives import Attribute, Drive
+from hosts.services.checks import readings
+from hosts.services.checks.check_health import check_health
+from labpanel.adapters.errors import AdapterError, Refused, TimedOut
+from labpanel.adapters.looks import canary
 
 pytestmark = pytest.mark.django_db
 
@@ -44,6 +48,8 @@ class Ground:
         self.vms = [self.add_vm(name) for name in ("home", "web")]
         self.options, self.counters, self.outcome = "rw", CALM, "ok"
         self.mounted, self.clock_ahead = True, 0
+        self.seconds: float | None = 0.004
+        self.room = {"size": 2**36, "available": 2**35, "files": 2**20, "files_free": 2**19}
         self.failure: AdapterError | None = None
         self.asked: list[list[str]] = []
         monkeypatch.setattr(canary, "look", self.answer)
@@ -70,7 +76,13 @@ class Ground:
             "options": self.options,
             "super": f"{self.options},errors=remount-ro",
         }
-        probe = {"folder": PLACE, "outcome": self.outcome, "error": "", "detail": ""}
+        probe: dict[str, Any] = {
+            "folder": PLACE,
+            "outcome": self.outcome,
+            "error": "",
+            "detail": "",
+        }
+        probe |= {"seconds": self.seconds, "room": self.room}
         return {
             "now": timezone.now().timestamp() + self.clock_ahead,
             "mounts": [entry] if self.mounted else [],
@@ -249,6 +261,12 @@ class TestALookThatFails:
         found.refresh_from_db()
         assert found.resolved_at is not None
 
+    def test_what_answers_with_a_reason_is_told_with_it(self, ground: Ground) -> None:
+        ground.failure = Refused("alpha did not run `python3` to its end: a login file ended it.")
+        ground.look()
+        ground.look(61)
+        assert Finding.objects.get().advice == ground.failure.sentence
+
     def test_an_open_finding_stays_open(self, ground: Ground) -> None:
         ground.breaks()
         ground.look()
@@ -262,126 +280,3 @@ class TestALookThatFails:
         ground.look()
         ground.look(120)
         assert not Finding.objects.exists()
-
-
-class TestReach:
-    """A door that stays shut."""
-
-    @pytest.mark.parametrize(
-        ("kind", "field", "sentence"),
-        [
-            ("host", "failing_since", "alpha does not answer since 02:20"),
-            (
-                "libvirt",
-                "libvirt_failing_since",
-                "libvirt on alpha does not answer since 02:20",
-            ),
-        ],
-    )
-    def test_after_the_grace_it_is_said(
-        self, ground: Ground, kind: str, field: str, sentence: str
-    ) -> None:
-        Host.objects.update(**{field: NOW})
-        check_reach(ground.alpha, NOW + timedelta(seconds=29))
-        assert not Finding.objects.exists()
-        check_reach(ground.alpha, NOW + timedelta(seconds=31))
-        found = Finding.objects.get()
-        assert (found.kind, found.sentence) == (kind, sentence)
-        assert found.vms.count() == 2
-        Host.objects.update(**{field: None})
-        check_reach(ground.alpha, NOW + timedelta(seconds=60))
-        found.refresh_from_db()
-        assert found.resolved_at is not None
-
-    def test_libvirt_behind_a_dead_host_is_not_a_second_trouble(self, ground: Ground) -> None:
-        Host.objects.update(failing_since=NOW, libvirt_failing_since=NOW)
-        check_reach(ground.alpha, NOW + timedelta(minutes=5))
-        assert Finding.objects.get().kind == "host"
-
-
-def disk(pending: int = 0, **fields: Any) -> Drive:
-    row = Attribute(197, "Current_Pending_Sector", 100, 0, pending)
-    given = {"protocol": "ATA", "model": "Disk 2000", "serial": "S1", "passed": True}
-    return Drive("/dev/sda", "sat", **{**given, "attributes": {197: row}, **fields})
-
-
-@pytest.fixture
-def ask(ground: Ground, monkeypatch: pytest.MonkeyPatch) -> Callable[..., bool]:
-    """Ask alpha's drives, which answer so, `minutes` after NOW."""
-
-    def run(*drives: Drive, minutes: float = 0) -> bool:
-        monkeypatch.setattr(smart, "read_drives", lambda _: list(drives))
-        with time_machine.travel(NOW + timedelta(minutes=minutes), tick=False):
-            return check_drives.check_drives(ground.alpha)
-
-    return run
-
-
-class TestDrives:
-    """What drives say of themselves."""
-
-    def test_pending_sectors_name_the_drive_and_its_vms(
-        self, ground: Ground, ask: Callable[..., bool]
-    ) -> None:
-        row = PhysicalDisk.objects.create(
-            host=ground.alpha, key="0x5000", device="/dev/sdb", serial="s1", seen_at=NOW
-        )
-        ground.place.drives.add(row)
-        assert ask(disk(3))
-        found = Finding.objects.get()
-        assert (found.kind, found.subject, found.severity) == ("drive", "0x5000", "watch")
-        assert found.sentence == (
-            "The drive /dev/sda (Disk 2000) of alpha needs watching: "
-            "3 sectors cannot be read (pending)"
-        )
-        assert found.vms.count() == 2
-
-    def test_not_more_often_than_every_five_minutes(self, ask: Callable[..., bool]) -> None:
-        asked = [ask(disk(), minutes=minute) for minute in range(7)]
-        assert asked == [True, False, False, False, False, True, False]
-
-    def test_a_drive_that_only_smart_sees_is_remembered(
-        self, ground: Ground, ask: Callable[..., bool]
-    ) -> None:
-        ask(disk())
-        row = PhysicalDisk.objects.get()
-        assert (row.key, row.only_smart) == ("Disk 2000 S1", True)
-        ask(minutes=5)
-        row.refresh_from_db()
-        assert row.missing_since == NOW + timedelta(minutes=5)
-
-    def test_members_of_a_raid_share_a_path_and_stay_two(self, ask: Callable[..., bool]) -> None:
-        one = Drive("/dev/sda", "megaraid,0", protocol="ATA", serial="A", passed=True)
-        two = Drive("/dev/sda", "megaraid,1", protocol="ATA", serial="B", passed=True)
-        ask(one, two)
-        ask(one, two, minutes=5)
-        assert {row.serial for row in PhysicalDisk.objects.all()} == {"A", "B"}
-
-    def test_no_data_is_unknown_and_ends_nothing(
-        self, ground: Ground, ask: Callable[..., bool]
-    ) -> None:
-        ask(disk(3))
-        ask(disk(state="no-data", why="it did not answer"), minutes=5)
-        assert Finding.objects.get().resolved_at is None
-        state = selectors.drives(ground.alpha)[0]
-        assert (state.level, state.reason) == ("unknown", "it did not answer")
-
-    def test_a_sleeping_drive_keeps_what_it_said(
-        self, ground: Ground, ask: Callable[..., bool]
-    ) -> None:
-        ask(disk(3, temperature=41))
-        ask(Drive("/dev/sda", "sat", state="standby", why="asleep"), minutes=5)
-        state = selectors.drives(ground.alpha)[0]
-        assert (state.level, state.temperature) == ("watch", 41)
-
-    def test_a_good_reading_ends_it(self, ask: Callable[..., bool]) -> None:
-        ask(disk(3))
-        ask(disk(0), minutes=5)
-        assert Finding.objects.get().resolved_at is not None
-
-    def test_worse_is_the_same_finding(self, ask: Callable[..., bool]) -> None:
-        ask(disk(3))
-        ask(disk(40), minutes=5)
-        found = Finding.objects.get()
-        assert (found.severity, "40 sectors" in found.sentence) == ("bad", True)
-        assert Reading.objects.filter(kind="smart").count() == 2

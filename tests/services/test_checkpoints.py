@@ -5,15 +5,14 @@ from typing import Any
 import pytest
 
 from backups.models import GenerationDisk, Store
-from backups.services import settle as settling
-from backups.services.back_up import ask_for_backup, back_up
+from backups.services.backup.back_up import ask_for_backup, back_up
 from hosts.models import VM
-from labpanel.adapters.errors import AdapterError, Refused, Unreachable
-from labpanel.adapters.fakes.backing_up import Scene
-from labpanel.jobs import ledger, work
+from labpanel.adapters.errors import AdapterError, Missing, Refused, Unreachable
+from labpanel.jobs import ledger, settling, work
 from labpanel.jobs.models import Job
 from labpanel.jobs.states import State
-from tests.services.test_back_up import done, scene, store, vm
+from tests.fakes.backing_up import Scene
+from tests.services.test_back_up import done, later, scene, store, vm
 
 __all__ = ["scene", "store", "vm"]
 FOREIGN = "virtnbdbackup.0"
@@ -33,10 +32,10 @@ def test_the_record_turns_with_each_generation(scene: Scene, vm: VM, store: Stor
     scene.checkpoints = {FOREIGN}
     done(vm, store)
     first = ours(scene)
-    assert first == {newest().generation.manifest["checkpoint"]}
+    assert first == {newest().generation.manifest.checkpoint}
     done(vm, store)
     assert newest().mode == "bitmap"
-    assert ours(scene) == {newest().generation.manifest["checkpoint"]} != first
+    assert ours(scene) == {newest().generation.manifest.checkpoint} != first
     assert FOREIGN in scene.checkpoints
 
 
@@ -97,7 +96,7 @@ def test_a_dead_worker_leaves_the_record_of_a_complete_generation_only(
 
     with monkeypatch.context() as dying:
         if stays:
-            dying.setattr("backups.services.checkpoints.keep_only", killed)
+            dying.setattr("backups.services.backup.checkpoints.keep_only", killed)
         else:
             scene.fails[broken] = KeyboardInterrupt()
             scene.fails["forget_checkpoints"] = AdapterError("dead")
@@ -106,7 +105,7 @@ def test_a_dead_worker_leaves_the_record_of_a_complete_generation_only(
     scene.fails = {}
     assert len(ours(scene)) == 2
     job.refresh_from_db()
-    settling.backup(job)
+    ledger.settle(job)
     Job.objects.filter(pk=job.pk).update(state=State.LOST)
     assert (ours(scene) == before) is not stays
     done(vm, store)
@@ -117,18 +116,27 @@ def test_a_dead_worker_leaves_the_record_of_a_complete_generation_only(
 def test_what_a_cut_host_kept_is_removed_when_it_is_back(
     scene: Scene, vm: VM, store: Store
 ) -> None:
-    from django.utils import timezone
-
     gone = Unreachable("alpha does not answer.")
     scene.fails = {"mover.back_up": gone, "abort_backup": gone, "forget_checkpoints": gone}
     assert done(vm, store).state == State.FAILED
     assert ours(scene)
     scene.fails = {}
-    settling.close_leftovers(timezone.now())
+    settling.settle(later(0))
     assert not ours(scene)
     scene.asked = []
-    settling.close_leftovers(timezone.now())
+    settling.settle(later(1))
     assert scene.asked == []
+
+
+def test_of_a_vm_that_was_removed_meanwhile_nothing_is_owed(
+    scene: Scene, vm: VM, store: Store
+) -> None:
+    gone = Unreachable("alpha does not answer.")
+    scene.fails = {"mover.back_up": gone, "abort_backup": gone, "forget_checkpoints": gone}
+    job = done(vm, store)
+    scene.fails = {"backup_facts": Missing("There is no such VM.")}
+    settling.settle(later(0))
+    assert not job.obligations.exists()
 
 
 def test_a_refused_record_costs_a_full_read_in_the_same_job(
@@ -146,7 +154,7 @@ def test_a_refused_record_costs_a_full_read_in_the_same_job(
 def test_a_record_that_cannot_be_begun_costs_no_backup(scene: Scene, vm: VM, store: Store) -> None:
     scene.refuses = "domaincheckpoint"
     assert done(vm, store).state == State.DONE
-    assert newest().generation.manifest["checkpoint"] == ""
+    assert newest().generation.manifest.checkpoint == ""
     assert not scene.checkpoints
     scene.refuses = ""
     done(vm, store)

@@ -2,28 +2,53 @@
 
 import argparse
 import json
+import os
 import sys
 import threading
 from typing import Any
 
 import pytest
+from django.db import DatabaseError
 from django.utils import timezone
-from hypothesis import given
-from hypothesis import strategies as st
 
 from hosts.models import VM, Host
-from labpanel.cli import output, waiting
+from labpanel.adapters.errors import AdapterError
 from labpanel.cli.management.commands.panel import Command
-from labpanel.jobs import ledger
+from labpanel.jobs import ledger, waiting
 from labpanel.jobs.models import Job
 from labpanel.jobs.states import State
+from labpanel.jobs.work import Failed
+from labpanel.lib.refusal import Refusal
+from labpanel.verbs import output
 
 Capture = pytest.CaptureFixture[str]
 
 
-@given(st.text())
-def test_nothing_that_a_terminal_obeys_is_printed(text: str) -> None:
-    assert not set(output.shown(text)) & {chr(n) for n in (*range(32), *range(127, 160), 0x202E)}
+@pytest.mark.parametrize(
+    "text", ["\x1b[2J", "\x9b31m", "a\u202eb", "\ud800", "家\U000e0041\n", "\x7f"]
+)
+def test_json_is_harmless_to_a_terminal_and_still_the_same_value(
+    text: str, capsys: Capture
+) -> None:
+    output.print_json({text: [text]})
+    printed = capsys.readouterr().out
+    assert printed.replace("\n", "").isprintable()
+    assert json.loads(printed) == {text: [text]}
+
+
+@pytest.mark.parametrize("error", [AdapterError, Failed, Refusal])
+def test_a_no_that_quotes_a_host_is_one_harmless_line(
+    error: type[Exception], capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(**_: object) -> None:
+        raise error("esc failed: \x1b]0;title\x07\x1b[2J\nroot@panel: all is well")
+
+    monkeypatch.setattr("labpanel.jobs.selectors.recent_jobs", refuse)
+    assert run("jobs") == 1
+    assert capsys.readouterr() == (
+        "",
+        r"esc failed: \x1b]0;title\x07\x1b[2J\nroot@panel: all is well" + "\n",
+    )
 
 
 def test_columns_stand_under_each_other_with_wide_and_combining_names(capsys: Capture) -> None:
@@ -160,3 +185,28 @@ def test_waiting_ends_when_another_process_ends_the_job(
     assert "40 %" in said.err
     assert "1 MiB/s" in said.err
     assert said.out == "home runs on alpha.\n"
+
+
+def test_a_database_that_cannot_be_used_is_one_sentence(
+    db: None, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise DatabaseError("file is not a database")
+
+    monkeypatch.setattr("labpanel.home.verbs.vm.list.listed_vms", broken)
+    assert run("vm", "list") == 1
+    said = capsys.readouterr().err
+    assert said.startswith("The panel's database is damaged. Stop the panel; `./panel up` then")
+    assert len(said.splitlines()) == 1
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("words", [["help"], ["jobs"]])
+def test_a_reader_that_leaves_early_is_no_error(
+    monkeypatch: pytest.MonkeyPatch, words: list[str]
+) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "w", buffering=1) as pipe:
+        monkeypatch.setattr("sys.stdout", pipe)
+        assert Command().dispatch(words) == 141

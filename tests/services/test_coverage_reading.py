@@ -8,14 +8,20 @@ import pytest
 from django.utils import timezone
 
 from backups.models import Generation, GenerationDisk, Rehearsal, Store
-from backups.rules.coverage import judge
-from backups.rules.faults import CONTENT, GONE, LOOK, ROTTEN, Fault
-from backups.selectors import coverage
-from hosts.models import Host, VirtualDisk
+from backups.rules.copies.faults import CONTENT, GONE, LOOK, ROTTEN, Fault
+from backups.rules.coverage.coverage import judge
+from backups.selectors.coverage import coverage
+from backups.selectors.coverage.same_disk import of_this_disk
+from hosts.models import Finding, Host, VirtualDisk
+from labpanel.cli.management.commands.panel import Command
+from tests import made_manifests
 from tests.pages import factory
 from tests.services import sampled
 
 NOW = timezone.now()
+
+
+SNAPSHOT, RENAMED, ANOTHER = (f"/srv/images/{name}" for name in ("home.s1", "old", "another"))
 
 
 def store(name: str, host: Host | None) -> Store:
@@ -34,14 +40,19 @@ def generation(disk: VirtualDisk, where: Store, hours: int, chance: random.Rando
         consistency=Generation.Consistency.CRASH,
         state=chance.choice(list(Generation.State)),
         damage=f"block {hours}",
-        manifest={},
+        manifest=made_manifests.value(),
         verified_at=chance.choice([None, NOW]),
         rehearsed_at=chance.choice([None, NOW, NOW - timedelta(days=90)]),
     )
+    path = chance.choice([disk.source, disk.source, SNAPSHOT, RENAMED, ANOTHER])
     GenerationDisk.objects.create(
         generation=made,
         target=chance.choice(["vda", "vda", "vdb"]),
-        source=chance.choice([disk.source, disk.source, "/srv/images/another.qcow2"]),
+        source=path,
+        chain=[disk.source] if path == SNAPSHOT else [],
+        inode="77" if path == RENAMED else "",
+        former=chance.choice(["", "", "", RENAMED]),
+        replaced=chance.random() < 0.05,
         virtual_bytes=1,
         read_bytes=1,
         written_bytes=1,
@@ -61,17 +72,19 @@ def test_the_newest_of_those_alike_tell_as_much_as_all(seed: int) -> None:
         vm=sampled.vm(alpha),
         target="vda",
         source="/srv/images/home.qcow2",
+        inode=chance.choice(["", "77"]),
         first_seen_at=NOW - timedelta(hours=100),
         seen_at=NOW,
     )
     for _ in range(chance.randrange(40)):
         where = chance.choice(stores[: 1 + seed % 3])
         generation(disk, where, chance.randrange(-30, 300), chance)
-    everything = [
-        coverage._one(disk, old.generation, old, NOW)
+    there = [
+        (old.generation, old)
         for old in GenerationDisk.objects.filter(target="vda")
-        if old.generation.state != Generation.State.MISSING and coverage._same_disk(disk, old)
+        if old.generation.state != Generation.State.MISSING
     ]
+    everything = [coverage._one(disk, *one, NOW) for one in of_this_disk(disk, there)]
     (row,) = coverage.coverage(NOW)
     told = judge(everything, now=NOW)
     assert (row.verdict, row.reason) == (told.verdict, told.reason)
@@ -170,5 +183,56 @@ def test_a_store_that_is_mounted_read_only_still_counts() -> None:
     proven = {"verified_at": now, "rehearsed_at": now}
     factory.make_generation(home, far, timedelta(hours=1), "vda", **proven)
     Store.objects.update(error="It is mounted read-only.", looked_at=now - timedelta(minutes=2))
+    (row,) = coverage.coverage(now)
+    assert row.verdict == "covered"
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("away", [["alpha"], ["beta"], ["alpha", "beta"]])
+def test_of_a_host_that_is_away_it_is_said_which_copies_there_are(
+    away: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Nothing is green that rests on a silent host, and nothing is forgotten."""
+    alpha, beta = factory.make_host("alpha"), factory.make_host("beta")
+    home, far = factory.make_vm(alpha, "home", disks=1), factory.make_store(beta)
+    now = timezone.now()
+    proven = {"verified_at": now, "rehearsed_at": now}
+    kept = factory.make_generation(home, far, timedelta(hours=3), "vda", **proven)
+    near = factory.make_generation(home, store("near", alpha), timedelta(hours=2), "vda", **proven)
+    factory.make_generation(home, far, timedelta(hours=9), "vda", **proven)
+    since = now - timedelta(minutes=30)
+    gone = Host.objects.filter(name__in=away)
+    gone.update(seen_at=since, failing_since=since, error="It does not answer.")
+    (row,) = coverage.coverage(now)
+    assert row.verdict == "unknown"
+    assert [(one.generation, one.store) for one in row.copies] == [
+        (near.key, "near"),
+        (kept.key, "far"),
+    ]
+    assert row.newest is not None
+    assert [one["store"] for one in row.as_json()["copies"]] == ["near", "far"]
+    assert Command().dispatch(["coverage"]) == 0
+    table = capsys.readouterr().out.replace("\N{NO-BREAK SPACE}", " ")
+    assert "2 h ago in near, 3 h ago in far" in table
+
+
+@pytest.mark.django_db
+def test_a_copy_of_a_suspect_disk_counts_for_nothing_beside_an_older_one() -> None:
+    alpha, beta = factory.make_host("alpha"), factory.make_host("beta")
+    home, far = factory.make_vm(alpha, "home", disks=1), factory.make_store(beta)
+    now = timezone.now()
+    proven = {"verified_at": now, "rehearsed_at": now}
+    before = factory.make_generation(home, far, timedelta(hours=5), "vda", **proven)
+    for minutes in (5, 10, 50):
+        factory.make_generation(home, far, timedelta(minutes=minutes), "vda", **proven)
+    finding = factory.make_finding(alpha, home, subject="/srv/images")
+    Finding.objects.update(opened_at=now - timedelta(hours=1), kind="file-system")
+    (row,) = coverage.coverage(now)
+    assert (row.verdict, row.newest and row.newest.generation) == ("covered", before.key)
+    Generation.objects.filter(pk=before.pk).delete()
+    (row,) = coverage.coverage(now)
+    assert (row.verdict, row.level) == ("unverified", "watch")
+    assert row.reason.startswith("Every copy of this disk was made after the trouble")
+    Finding.objects.filter(pk=finding.pk).update(resolved_at=now)
     (row,) = coverage.coverage(now)
     assert row.verdict == "covered"

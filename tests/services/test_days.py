@@ -9,9 +9,9 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from backups.models import Generation, PolicyRun, Store
-from backups.rules.days import BEFORE, DAMAGED, FAILED, MISSED, QUIET, WORKED, Day
-from backups.selectors.coverage import coverage
-from backups.selectors.days import days_of
+from backups.rules.coverage.days import BEFORE, DAMAGED, FAILED, MISSED, QUIET, WORKED, Day
+from backups.selectors.coverage.coverage import coverage
+from backups.selectors.coverage.days import days_of
 from hosts.models import VM
 from tests.pages import factory
 

@@ -5,16 +5,17 @@ from typing import Any
 import pytest
 
 from backups.models import Generation, GenerationDisk, Store
-from backups.rules.chains import LONGEST
-from backups.selectors.holds import held
-from backups.selectors.parents import parents_of
-from backups.services.back_up import ask_for_backup, back_up
+from backups.rules.backup.chains import LONGEST
+from backups.selectors.copies.holds import held
+from backups.selectors.copies.parents import parents_of
+from backups.services.backup.back_up import ask_for_backup, back_up
 from hosts.models import VM
-from labpanel.adapters.fakes.backing_up import SIZE, Scene
 from labpanel.jobs import work
 from labpanel.jobs.models import Job
 from labpanel.jobs.states import State
 from labpanel.lib.hints import FULL
+from tests.fakes.backing_up import Scene
+from tests.fakes.domains import SIZE
 from tests.services.test_back_up import VM_UUID, done, scene, store, vm
 
 __all__ = ["scene", "store", "vm"]
@@ -35,9 +36,9 @@ def test_the_second_backs_on_the_first(scene: Scene, vm: VM, store: Store) -> No
     assert second.mode != FULL
     assert second.why
     whole = second.generation.manifest
-    assert whole["format"] == 2
-    assert whole["parent"] == first.generation.key
-    assert whole["parent_content"] == first.generation.manifest["content"]
+    assert whole.format == 2
+    assert whole.parent == first.generation.key
+    assert whole.parent_content == first.generation.manifest.content
 
 
 def test_another_store_begins_a_chain_of_its_own(scene: Scene, vm: VM, store: Store) -> None:
@@ -101,7 +102,7 @@ def test_a_source_that_cannot_be_read_in_part_fails_and_keeps_what_there_is(
     assert newest.key in job.sentence
     kept = held(vm)
     assert kept is not None
-    assert "alpha cannot read all of home" in kept.reason
+    assert "alpha could not read bytes 4096–8191" in kept.reason
 
 
 def test_what_the_bitmap_had_missed_is_an_alarm(scene: Scene, vm: VM, store: Store) -> None:
@@ -109,7 +110,7 @@ def test_what_the_bitmap_had_missed_is_an_alarm(scene: Scene, vm: VM, store: Sto
     scene.saved = {"missed": [[0, 262144]]}
     job = done(vm, store)
     assert job.state == State.DONE
-    assert "Alarm: QEMU's record had missed changes (vda at bytes 0–262143)" in job.sentence
+    assert "Warning: QEMU's record had missed changes (vda at bytes 0–262143)" in job.sentence
     assert disks()[0].missed == [[0, 262144]]
 
 
@@ -157,14 +158,16 @@ def test_recover_txt_names_what_the_images_are_read_through(
     scene: Scene, vm: VM, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     texts: list[str] = []
-    finish = "labpanel.adapters.fakes.backing_up.FakeKeeper.finish"
-    from labpanel.adapters.fakes.backing_up import FakeKeeper
+    finish = "tests.fakes.keeping.FakeKeeper.finish"
+    from tests.fakes.keeping import FakeKeeper
 
     plain = FakeKeeper.finish
 
-    def finished(self: FakeKeeper, uuid: str, key: str, manifest: Any, files: Any) -> Any:
+    def finished(
+        self: FakeKeeper, uuid: str, key: str, manifest: Any, files: Any, lying: Any
+    ) -> Any:
         texts.append(files["RECOVER.txt"])
-        return plain(self, uuid, key, manifest, files)
+        return plain(self, uuid, key, manifest, files, lying)
 
     monkeypatch.setattr(finish, finished)
     for _ in range(3):

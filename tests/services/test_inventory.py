@@ -5,15 +5,16 @@ from datetime import datetime
 import pytest
 from django.utils import timezone
 
+from backups.selectors.coverage.coverage import coverage
 from hosts.models import VM, VirtualDisk
 from hosts.selectors.lists import vm_list
-from hosts.services import inventory_disks
-from hosts.services.forget_vm import forget
-from hosts.services.inventory import take_inventory
-from labpanel.adapters import qemu_img
+from hosts.services.inventory import disks as inventory_disks
+from hosts.services.inventory.inventory import take_inventory
+from hosts.services.vms.forget_vm import forget
 from labpanel.adapters.errors import TimedOut, Unreachable
-from labpanel.adapters.qemu_img import Image
-from labpanel.adapters.rehearsal_xml import MARK
+from labpanel.adapters.images import qemu_img
+from labpanel.adapters.images.qemu_img import ImageInfo
+from labpanel.adapters.libvirt.xml.rehearsal_xml import MARK
 from labpanel.lib.refusal import Refusal
 from tests.services.looked import HOME, LATER, NOW, WEB, Ground
 
@@ -31,6 +32,35 @@ def test_a_first_look_writes_vms_disks_and_where_they_lie(ground: Ground) -> Non
     assert [drive.device for drive in vda.file_system.drives.all()] == ["/dev/sdb"]
     assert vdb.file_system is not None
     assert (vdb.format, vdb.file_system.mount_point) == ("raw", "/")
+
+
+LUKS = "<encryption format='luks'><secret type='passphrase' uuid='u'/></encryption>"
+SLICE = "<slices><slice type='storage' offset='1048576' size='4194304'/></slices>"
+
+
+@pytest.mark.parametrize(
+    ("inside", "said"),
+    [
+        (LUKS, "vda of home is encrypted, and QEMU has its key"),
+        (SLICE, "vda of home is a part of a larger file (slices)"),
+    ],
+)
+def test_coverage_says_why_a_disk_cannot_be_backed_up(
+    ground: Ground, inside: str, said: str
+) -> None:
+    ground.libvirt.put("alpha", HOME, "home", disks={"vda": "/srv/a.raw", "vdb": "/b.raw"})
+    domain = ground.libvirt.hosts["alpha"][0]
+    for name in ("xml", "inactive_xml"):
+        head, source, tail = domain[name].partition("</disk>")
+        domain[name] = f"{head}{inside}{source}{tail}"
+    ground.look(ground.alpha)
+    reasons = {row.disk: (row.verdict, row.reason) for row in coverage(NOW)}
+    assert reasons["vda"][0] == "none"
+    assert said in reasons["vda"][1]
+    assert reasons["vdb"] == (
+        "none",
+        "There is no backup of this disk, and no policy asks for one.",
+    )
 
 
 def test_a_rehearsal_of_the_panels_own_is_no_vm(ground: Ground) -> None:
@@ -156,14 +186,14 @@ def test_a_host_that_is_gone_is_not_asked_for_its_libvirt(ground: Ground) -> Non
     assert VM.objects.get().missing_since is None
 
 
-def test_a_vm_that_was_moved_goes_with_the_host_that_runs_it(ground: Ground) -> None:
+def test_a_vm_that_was_moved_goes_with_the_host_that_has_it(ground: Ground) -> None:
     ground.libvirt.put("alpha", WEB, "web", disks={"vda": "/srv/images/w.qcow2"})
     ground.look(ground.alpha)
     ground.libvirt.put("beta", WEB, "web", "paused", disks={"vda": "/srv/images/w.qcow2"})
     ground.look(ground.beta)
     assert VM.objects.get().host == ground.alpha
     ground.libvirt.put("beta", WEB, "web", disks={"vda": "/srv/images/w.qcow2"})
-    ground.libvirt.put("alpha", WEB, "web", "shut off", disks={"vda": "/srv/images/w.qcow2"})
+    ground.libvirt.take("alpha", WEB)
     ground.look(ground.alpha, LATER)
     ground.look(ground.beta, LATER)
     vm = VM.objects.get()
@@ -193,9 +223,9 @@ def test_images_of_a_vm_that_is_off_are_looked_at_once_in_a_while(
 ) -> None:
     looked: list[str] = []
 
-    def info(machine: object, path: str, fmt: str, *, deadline: float) -> Image:
+    def info(machine: object, path: str, fmt: str, *, deadline: float) -> ImageInfo:
         looked.append(path)
-        return Image(10, 5, ("/srv/images/base.qcow2",))
+        return ImageInfo(10, 5, ("/srv/images/base.qcow2",))
 
     monkeypatch.setattr(qemu_img, "info", info)
     ground.libvirt.put("alpha", HOME, "home", "shut off", disks={"vda": "/srv/images/a.qcow2"})
@@ -206,6 +236,27 @@ def test_images_of_a_vm_that_is_off_are_looked_at_once_in_a_while(
     assert (disk.capacity_bytes, disk.allocation_bytes) == (10, 5)
     assert disk.backing_chain == ["/srv/images/base.qcow2"]
     assert inventory_disks.LOOKS_AT_A_TURN > 1
+
+
+@pytest.mark.parametrize("state", ["shut off", "running"])
+def test_which_file_an_image_is_is_looked_at_once(
+    ground: Ground, monkeypatch: pytest.MonkeyPatch, state: str
+) -> None:
+    """A name that changes later is told by it; that of a snapshot on top is another file."""
+    inodes = {"/srv/images/a.qcow2": 7811, "/srv/images/b.qcow2": 7811, "/srv/images/a.s1": 9}
+    looked: list[str] = []
+
+    def info(machine: object, path: str, fmt: str, *, deadline: float) -> ImageInfo:
+        looked.append(path)
+        return ImageInfo(10, 5, (), inodes[path])
+
+    monkeypatch.setattr(qemu_img, "info", info)
+    for path in inodes:
+        ground.libvirt.put("alpha", HOME, "home", state, disks={"vda": path})
+        for at in (NOW, LATER):
+            ground.look(ground.alpha, at)
+        assert VirtualDisk.objects.get().inode == str(inodes[path])
+    assert looked == list(inodes)
 
 
 def test_xml_that_makes_no_sense_loses_no_vm(ground: Ground) -> None:

@@ -1,15 +1,17 @@
 """Copies are read back and booted as often as policies ask, one such job in a store."""
 
+from collections.abc import Iterator
 from datetime import UTC, datetime, time, timedelta
 from typing import Any
 
 import pytest
+import time_machine
 
 from backups.models import Generation, Rehearsal, Store
-from backups.selectors.store_traffic import traffic
-from backups.services.back_up import ask_for_backup
-from backups.services.keep_up import keep_up
-from backups.services.save_policy import save_policy
+from backups.selectors.stores.store_traffic import traffic
+from backups.services.backup.back_up import ask_for_backup
+from backups.services.policies.save_policy import save_policy
+from backups.services.policies.schedule_proofs import keep_up
 from hosts.models import VM, Host
 from labpanel.jobs import ledger
 from labpanel.jobs.models import Job
@@ -19,6 +21,13 @@ from tests.pages import factory
 pytestmark = pytest.mark.django_db
 NOW = datetime.now(UTC).replace(hour=3)
 DAY = timedelta(days=1)
+
+
+@pytest.fixture(autouse=True)
+def at_now() -> Iterator[None]:
+    """Jobs are dated by the clock: a long run of tests must not make them later than NOW."""
+    with time_machine.travel(NOW):
+        yield
 
 
 class Shop:

@@ -11,6 +11,8 @@ from django.db import DatabaseError, connections, transaction
 from django.utils import timezone
 from kombu.exceptions import OperationalError
 
+from backups.services.index.channels import Channel
+from backups.services.index.forget_pruned import Dropping
 from labpanel.adapters.errors import Unreachable
 from labpanel.celery import app
 from labpanel.jobs import beat, ledger, reaper, work
@@ -110,7 +112,7 @@ def test_of_many_workers_one_claims() -> None:
 
 @pytest.mark.django_db(transaction=True)
 class TestPerform:
-    """Claimed, done under a heart beat, ended once."""
+    """Claimed, done under a heartbeat, ended once."""
 
     def test_done(self) -> None:
         job = a_job()
@@ -182,15 +184,21 @@ class TestPerform:
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         settled_by(monkeypatch, lambda _: "Nothing was begun.")
+        refused: list[int] = []
 
         def do(this: Work) -> dict[str, Any]:
             dead_now = timezone.now() - SILENT
             Job.objects.filter(pk=job.pk).update(beat_at=dead_now)
             assert reaper.reap(timezone.now()) == [Job.objects.get(pk=job.pk)]
             this.progress(Progress(5, 10))
-            for step in (this.check, lambda: this.remember(key="x")):
+            for step in (
+                this.check,
+                lambda: this.note(Dropping(1, ("x",))),
+                lambda: this.owe(Channel(None)),
+            ):
                 with pytest.raises(Failed):
                     step()
+                refused.append(1)
             return {"sentence": "I was first!"}
 
         job = a_job()
@@ -198,6 +206,8 @@ class TestPerform:
         job.refresh_from_db()
         assert (job.state, job.sentence) == (State.LOST, "Nothing was begun.")
         assert (job.progress, job.state_data, job.result) == (0, {}, None)
+        assert not job.obligations.exists()
+        assert len(refused) == 3
 
     def test_the_beat_goes_on_when_the_database_was_busy_once(
         self, monkeypatch: pytest.MonkeyPatch

@@ -8,13 +8,18 @@ from pathlib import Path
 import pytest
 
 from backups.models import Generation, Store
-from backups.services.identity import panel_id
-from backups.services.look_at_stores import look_at
-from labpanel.adapters.machine import Machine
-from labpanel.adapters.pruner import Pruner
-from labpanel.adapters.script_session import ScriptRefused
-from labpanel.adapters.scripts.surroundings import write_marker
+from backups.services.index.identity import panel_id
+from backups.services.index.partial import PartialGeneration
+from backups.services.stores.look_at_stores import look_at, look_at_stores
+from labpanel.adapters.ssh.machine import Machine
+from labpanel.adapters.ssh.session import ScriptRefused
+from labpanel.adapters.store.pruner import Pruner
+from labpanel.jobs import obligations
+from labpanel.jobs.models import Job
 from labpanel.lib.shapes import PANEL
+from labpanel.onhost.store import keeper
+from labpanel.onhost.store.store_marker import write_marker
+from tests.pages.factory import make_host, make_vm
 from tests.services.shelved import VM_UUID, Made
 from tests.services.test_verify import (
     FIRST,
@@ -40,6 +45,62 @@ def looked(made: Made) -> Store:
 def foreign(folder: Path) -> None:
     marker = json.loads((folder / MARKER).read_text())
     write_marker(folder, "another", marker["store_id"])
+
+
+@pytest.mark.parametrize("kind", ["link", "note"])
+def test_an_odd_half_done_generation_is_named_and_the_rest_taken_in(
+    made: Made, tmp_path: Path, kind: str
+) -> None:
+    partial = made.folder / VM_UUID / ".20261125T231500Z-abc125.partial"
+    if kind == "link":
+        partial.symlink_to(tmp_path)
+    else:
+        partial.mkdir()
+        (partial / "labpanel.json").mkdir()
+    store = looked(made)
+    assert store.error == ""
+    assert [each for each in store.strangers if partial.name in each] == [
+        f"{VM_UUID}/{partial.name}"
+    ]
+    assert store.generations.count() == 3
+
+
+@pytest.mark.parametrize("note", ["whole", "none", "empty", "torn", "unreadable"])
+def test_what_a_broken_backup_left_goes_with_the_next_look(made: Made, note: str) -> None:
+    """Whatever became of the note in it, on a drive that broke: the job tells that it is ours."""
+    key = "20261125T231500Z-abc125"
+    partial = made.folder / VM_UUID / f".{key}.partial"
+    partial.mkdir()
+    (partial / "vda.qcow2").write_bytes(b"half of it")
+    if note == "unreadable":
+        (partial / "labpanel.json").mkdir()
+    elif note != "none":
+        texts = {"whole": json.dumps({"panel_id": str(panel_id())}), "empty": "", "torn": '{"pan'}
+        (partial / "labpanel.json").write_text(texts[note])
+    job = Job.objects.create(kind="backup", title="Back up", state="running")
+    obligations.write(job, PartialGeneration(None, made.store.pk, VM_UUID, key))
+    looked(made)
+    assert partial.exists()
+    Job.objects.filter(pk=job.pk).update(state="failed")
+    store = looked(made)
+    assert not partial.exists()
+    assert store.strangers == []
+
+
+def test_what_is_wrong_with_a_vms_folder_keeps_no_half_done_generation(
+    made: Made, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file there that fails with EIO: the folder is named, and is looked into for these."""
+    partial = made.folder / VM_UUID / ".20261125T231500Z-abc125.partial"
+    partial.mkdir()
+
+    def broken(*_: object) -> None:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(keeper, "_look_at_one", broken)
+    found = keeper.seen(str(made.folder), str(panel_id()), str(made.store.store_id))
+    assert [one["key"] for one in found.partials] == [partial.name[1:-8]]
+    assert [one["vm_uuid"] for one in found.unread] == [VM_UUID]
 
 
 @pytest.mark.parametrize(
@@ -114,7 +175,10 @@ def test_a_generation_that_was_never_taken_in_and_cannot_be_read_is_named(made: 
     shutil.copytree(made.place(FIRST), place)
     (place / "manifest.json").write_text("{}")
     (named,) = looked(made).strangers
-    assert named == f"{VM_UUID}/{place.name}/ (manifest.json is not what was written)"
+    assert (
+        named
+        == f"{VM_UUID}/{place.name}/ (manifest.json is not what was written (format is missing))"
+    )
     assert Generation.objects.count() == 3
 
 
@@ -131,3 +195,13 @@ def test_nothing_is_dropped_while_one_cannot_say_what_it_is_built_on(
     ):
         pruner.prune(VM_UUID, [FIRST], lambda _: None)
     assert shows(made, THIRD) == made.views[THIRD]
+
+
+def test_copies_that_came_before_their_vm_are_joined_with_it(made: Made) -> None:
+    """A panel rebuilt from its stores: the VM's host is added later, or never."""
+    Generation.objects.update(vm=None)
+    look_at_stores()
+    assert not Generation.objects.exclude(vm=None).exists()
+    vm = make_vm(make_host("later"), "home", uuid=VM_UUID)
+    look_at_stores()
+    assert set(Generation.objects.values_list("vm", flat=True)) == {vm.pk}

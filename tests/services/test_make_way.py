@@ -5,12 +5,12 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from backups.services import make_way as service
+from backups.services.backup import drop_checkpoints_for_snapshots as service
 from hosts.models import Host
 from labpanel.adapters.errors import TimedOut
-from labpanel.adapters.fakes.hypervisor import FakeLibvirt
 from labpanel.jobs.models import Job
 from labpanel.jobs.states import State
+from tests.fakes.hypervisor import FakeLibvirt
 
 VM_UUID = "11111111-2222-4333-8444-555555555555"
 

@@ -3,22 +3,22 @@
 import shutil
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
 
 import pytest
 
 from backups.models import Generation
-from backups.services.identity import panel_id
-from backups.services.mend import ask_for_mend, mend, settle
-from labpanel.adapters.machine import Machine
-from labpanel.adapters.scripts import manifests
-from labpanel.adapters.scripts.journal import Journal
-from labpanel.adapters.store_keeper import Keeper
+from backups.services.index.identity import panel_id
+from backups.services.proof.mend import ask_for_mend, mend, settle
+from labpanel.adapters.ssh.machine import Machine
+from labpanel.adapters.store.keeper import Keeper
 from labpanel.jobs.models import Job, JobLine
 from labpanel.jobs.states import State
 from labpanel.jobs.work import Failed, Work
 from labpanel.lib.refusal import Refusal
 from labpanel.lib.shapes import PANEL
+from labpanel.lib.store_format.journal import JournalFile, Proven
+from labpanel.onhost.store import manifests
+from labpanel.onhost.store.journal import Journal
 from tests.services.shelved import BLOCK, VM_UUID, Made, keep, made_store
 from tests.services.test_verify import (
     FIRST,
@@ -153,7 +153,7 @@ def test_a_kill_while_an_image_is_made_leaves_the_old_one(made: Made, far: Made)
     made.flip(THIRD, "vda.qcow2", data_offset(made, THIRD, 1) + 10)
     verified(THIRD, 2)
     old = (made.place(THIRD) / "vda.qcow2").read_bytes()
-    Journal(made.folder / VM_UUID, {}, {}).write()
+    Journal(made.folder / VM_UUID, JournalFile()).write()
     (made.place(THIRD) / "fresh-vda.qcow2").write_bytes(b"half of it")
     settle(Job.objects.get(kind="mend"))
     assert (made.place(THIRD) / "vda.qcow2").read_bytes() == old
@@ -175,10 +175,12 @@ def test_it_waits_for_who_reads_the_same_generations(
             slept.append(seconds)
             reader.__exit__()
 
-        monkeypatch.setattr("backups.services.waiting_turn.time", SimpleNamespace(sleep=sleep))
+        monkeypatch.setattr(
+            "backups.services.index.waiting_turn.time", SimpleNamespace(sleep=sleep)
+        )
         assert "is mended" in mended(THIRD)
     assert slept
-    assert JobLine.objects.filter(text__startswith="Another job works on").count() == 1
+    assert JobLine.objects.filter(text__startswith="Waiting for another job").count() == 1
 
 
 def test_a_kill_between_proof_and_renaming_is_taken_up(made: Made, far: Made) -> None:
@@ -195,11 +197,9 @@ def test_a_kill_between_proof_and_renaming_is_taken_up(made: Made, far: Made) ->
         file.write(bytes([byte ^ 0x10]))
     fresh = folder / THIRD / "fresh-vda.qcow2"
     whole.rename(fresh)
-    journal = Journal(folder, {}, {})
-    entry: dict[str, Any] = {"from": f"{THIRD}/fresh-vda.qcow2", "parent": SECOND}
-    entry |= {"file_bytes": fresh.stat().st_size, "sha256": manifests.sha256(fresh)}
-    journal.entries = {THIRD: {"vda": entry}}
-    journal.write()
+    size, digest = fresh.stat().st_size, manifests.sha256(fresh)
+    proven = Proven(f"{THIRD}/fresh-vda.qcow2", SECOND, size, digest)
+    Journal(folder, JournalFile(entries={THIRD: {"vda": proven}})).write()
     assert "nothing that was whole was changed" in settle(job)
     assert not fresh.exists()
     assert shows(made, THIRD) == made.views[THIRD]

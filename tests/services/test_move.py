@@ -1,22 +1,26 @@
 """The job that moves a VM: refusals before, the truth after, on fakes that can be told to fail."""
 
 import dataclasses
+from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.utils import timezone
 
 from hosts.models import VM, Host
-from labpanel.adapters import tunnel
 from labpanel.adapters.errors import TimedOut, Unreachable
-from labpanel.adapters.fakes.moving import PAUSED, RUNNING
-from labpanel.jobs import ledger, work
+from labpanel.adapters.libvirt.uses.moving import JobStats
+from labpanel.adapters.moving import tunnel
+from labpanel.jobs import ledger, settling, work
 from labpanel.jobs.ledger import Busy
 from labpanel.jobs.models import Job
 from labpanel.jobs.states import State
+from labpanel.lib.actor import Actor
 from labpanel.lib.refusal import Refusal
+from labpanel.moves.services import arrived, facts, move, move_live
 from labpanel.moves.services import ends as both
-from labpanel.moves.services import facts, move, move_live, settle
 from labpanel.moves.services.handover import Finished, finish
+from tests.fakes.moving import PAUSED, RUNNING
 from tests.services.moved import IMAGE, Stage, make_stage
 
 SILENT = Unreachable("It does not answer.")
@@ -28,7 +32,7 @@ def stage(db: None, monkeypatch: pytest.MonkeyPatch) -> Stage:
     monkeypatch.setattr(facts, "of_source", made.of_source)
     monkeypatch.setattr(facts, "of_targets", made.of_targets)
     monkeypatch.setattr(both, "opened", made.opened)
-    monkeypatch.setattr(move, "look", lambda *_: None)
+    monkeypatch.setattr(arrived, "look", lambda *_: None)
     monkeypatch.setattr(tunnel, "close", lambda *_: None)
     return made
 
@@ -50,7 +54,7 @@ def arrives(source: Any, destination: Any) -> None:
 
 
 def done(stage: Stage) -> Job:
-    job = move.ask(stage.vm, None, "olga")
+    job = move.ask(stage.vm, None, Actor.user("olga"))
     work.perform(job.pk, move.move)
     job.refresh_from_db()
     return job
@@ -66,7 +70,7 @@ def test_a_move_ends_with_the_vm_at_the_other_host(
     migrates(monkeypatch, arrives)
     job = done(stage)
     assert (job.state, job.progress) == (State.DONE, 100)
-    assert job.sentence.startswith("web is on beta now. It stood still for ")
+    assert job.sentence.startswith("web is on beta now. Downtime: ")
     result = job.result or {}
     assert {key: result[key] for key in ("vm", "from", "to", "way", "verified", "job")} == {
         "vm": "web", "from": "alpha", "to": "beta", "way": "live", "verified": False, "job": job.pk
@@ -80,8 +84,8 @@ def test_a_move_ends_with_the_vm_at_the_other_host(
 def test_every_obstacle_is_said_and_nothing_is_opened(stage: Stage) -> None:
     stage.target = dataclasses.replace(stage.target, bridges=frozenset(), memory_available=0)
     with pytest.raises(Refusal) as refused:
-        move.ask(stage.vm, None, "olga")
-    assert refused.value.status == 409
+        move.ask(stage.vm, None, Actor.user("olga"))
+    assert refused.value.http_status == 409
     assert "bridge br0" in refused.value.sentence
     assert "memory" in refused.value.sentence
     assert not Job.objects.exists()
@@ -89,13 +93,22 @@ def test_every_obstacle_is_said_and_nothing_is_opened(stage: Stage) -> None:
 
 def test_its_own_host_is_no_target(stage: Stage) -> None:
     with pytest.raises(Refusal, match="is on alpha already"):
-        move.ask(stage.vm, stage.vm.host, "olga")
+        move.ask(stage.vm, stage.vm.host, Actor.user("olga"))
+
+
+def test_its_host_under_another_name_is_no_target(stage: Stage) -> None:
+    Host.objects.update(machine_id="1" * 32)
+    vm = VM.objects.get(pk=stage.vm.pk)
+    with pytest.raises(Refusal, match="beta is the same machine as alpha, where web is already"):
+        move.ask(vm, Host.objects.get(name="beta"), Actor.user("olga"))
+    with pytest.raises(Refusal, match="no other host"):
+        move.ask(vm, None, Actor.user("olga"))
 
 
 def test_the_only_host_has_nowhere_to_move_to(stage: Stage) -> None:
     Host.objects.filter(name="beta").delete()
     with pytest.raises(Refusal, match="no other host"):
-        move.ask(stage.vm, None, "olga")
+        move.ask(stage.vm, None, Actor.user("olga"))
 
 
 def test_a_host_that_does_not_answer_is_an_obstacle_in_words(
@@ -106,19 +119,19 @@ def test_a_host_that_does_not_answer_is_an_obstacle_in_words(
 
     monkeypatch.setattr(facts, "of_source", silent)
     with pytest.raises(Refusal, match="While its host does not answer, web"):
-        move.ask(stage.vm, None, "olga")
+        move.ask(stage.vm, None, Actor.user("olga"))
 
 
 def test_one_job_for_a_vm(stage: Stage) -> None:
-    first = move.ask(stage.vm, None, "olga")
+    first = move.ask(stage.vm, None, Actor.user("olga"))
     with pytest.raises(Busy) as busy:
-        move.ask(stage.vm, None, "olga")
+        move.ask(stage.vm, None, Actor.user("olga"))
     assert busy.value.job == first
     assert first.lock_key == f"vm:{stage.vm.uuid}"
 
 
 def test_what_changed_between_the_click_and_the_job_counts(stage: Stage) -> None:
-    job = move.ask(stage.vm, None, "olga")
+    job = move.ask(stage.vm, None, Actor.user("olga"))
     stage.target = dataclasses.replace(stage.target, taken=frozenset({IMAGE}))
     work.perform(job.pk, move.move)
     job.refresh_from_db()
@@ -131,7 +144,7 @@ def test_a_file_that_appears_in_the_last_moment_stays(stage: Stage) -> None:
     stage.beta.files[IMAGE] = "somebody else's"
     job = done(stage)
     assert job.state == State.FAILED
-    assert job.sentence.startswith("web runs on alpha as before. The move was broken off: ")
+    assert job.sentence.startswith("web runs on alpha as before. The move was aborted: ")
     assert stage.beta.files == {IMAGE: "somebody else's"}
     assert stage.alpha.runs
 
@@ -173,15 +186,16 @@ def test_a_silent_source_keeps_the_job_open_until_it_answers(
     assert "Its copy on beta stays paused" in job.sentence
     assert stage.beta.domain == PAUSED
     with pytest.raises(Refusal, match="not settled yet"):
-        move.ask(stage.vm, None, "olga")
-    assert settle.settle_open() == []
+        move.ask(stage.vm, None, Actor.user("olga"))
+    now = timezone.now()
+    assert settling.settle(now) == []
     stage.alpha.fails.clear()
-    assert settle.settle_open() == [job]
+    assert [row.job for row in settling.settle(now + timedelta(minutes=1))] == [job]
     job.refresh_from_db()
     assert job.sentence.startswith("web runs on alpha as before.")
     assert stage.beta.files == {}
     assert "undefine" in stage.beta.did
-    assert move.ask(stage.vm, None, "olga").pk != job.pk
+    assert move.ask(stage.vm, None, Actor.user("olga")).pk != job.pk
 
 
 def test_a_cancelled_move_leaves_the_vm_where_it_was(
@@ -208,27 +222,28 @@ def test_a_killed_worker_is_settled_by_the_hosts(
         raise Killed
 
     migrates(monkeypatch, dies)
-    job = move.ask(stage.vm, None, "olga")
+    job = move.ask(stage.vm, None, Actor.user("olga"))
     claimed = ledger.claim(job.pk, "w")
     assert claimed is not None
     with pytest.raises(Killed):
         move.move(work.Work(claimed))
-    sentence = settle.move(Job.objects.get(pk=job.pk))
+    sentence = ledger.settle(Job.objects.get(pk=job.pk))
     assert f"on {place}" in sentence
     assert [end.name for end in (stage.alpha, stage.beta) if end.runs] == [place]
     assert host_of(stage) == place
 
 
 def test_a_worker_killed_before_it_began_has_nothing_to_settle(stage: Stage) -> None:
-    job = move.ask(stage.vm, None, "olga")
-    assert "the VM is where it was" in settle.move(job)
+    job = move.ask(stage.vm, None, Actor.user("olga"))
+    assert "the VM is where it was" in ledger.settle(job)
     assert stage.beta.did == []
 
 
 def test_progress_stays_below_the_end() -> None:
     progress = move_live.progress_of(
-        {"data_total": 100, "data_remaining": 0, "disk_remaining": 0, "memory_bps": 7}
+        JobStats(data_total=100, data_remaining=0, disk_remaining=0, memory_bps=7)
     )
     assert progress is not None
     assert (progress.percent, progress.phase) == (99, "copying memory")
-    assert move_live.progress_of({}) is None
+    assert move_live.progress_of(None) is None
+    assert move_live.progress_of(JobStats()) is None

@@ -7,16 +7,17 @@ import pytest
 from django.utils import timezone
 
 from backups.models import Exclusion, Policy, PolicyMember
-from backups.selectors.coverage import coverage
-from backups.selectors.exclusions import excluded_targets
-from backups.selectors.places import Placing, places_of, with_drives
-from backups.selectors.policies import age_limit, find_policy, policy_of
-from backups.services.assign_policy import assign
-from backups.services.delete_policy import delete_policy
-from backups.services.exclude_disk import exclude, include
-from backups.services.save_policy import Changes, save_policy
-from backups.services.story_policy import story_policy
+from backups.selectors.coverage.coverage import coverage
+from backups.selectors.policies.exclusions import excluded_targets
+from backups.selectors.policies.places import Placing, places_of, with_drives
+from backups.selectors.policies.policies import age_limit, find_policy, policy_of
+from backups.services.policies.assign_policy import assign
+from backups.services.policies.delete_policy import delete_policy
+from backups.services.policies.exclude_disk import exclude, include
+from backups.services.policies.recommended_policy import recommended_policy
+from backups.services.policies.save_policy import Changes, save_policy
 from hosts.models import VM
+from labpanel.lib.actor import Actor
 from labpanel.lib.refusal import Refusal
 from tests.pages import factory
 
@@ -28,28 +29,28 @@ def test_the_storys_policy_takes_every_vm_new_ones_included() -> None:
     alpha, beta = factory.make_host("alpha"), factory.make_host("beta")
     far, near = factory.make_store(beta), factory.make_store(alpha, "near")
     home = factory.make_vm(alpha, "home")
-    story = story_policy()
-    assert (story.is_default, story.keep_last, story.places) == (True, 3, ["far", "near"])
-    assert policy_of(home) == story
-    assert policy_of(factory.make_vm(beta, "new")) == story
-    assert places_of(story, home) == [far, near]
-    assert age_limit(story) == timedelta(days=8)
+    weekly = recommended_policy()
+    assert (weekly.is_default, weekly.keep_last, weekly.places) == (True, 3, ["far", "near"])
+    assert policy_of(home) == weekly
+    assert policy_of(factory.make_vm(beta, "new")) == weekly
+    assert places_of(weekly, home) == [far, near]
+    assert age_limit(weekly) == timedelta(days=8)
     web = factory.make_vm(beta, "web")
-    assert places_of(story, web) == [near, far]
+    assert places_of(weekly, web) == [near, far]
 
 
 def test_asking_for_the_story_again_changes_nothing_of_it() -> None:
-    story = story_policy()
-    save_policy(story, {"keep_last": 5})
-    again = story_policy()
-    assert (again.pk, again.keep_last, Policy.objects.count()) == (story.pk, 5, 1)
+    weekly = recommended_policy()
+    save_policy(weekly, {"keep_last": 5})
+    again = recommended_policy()
+    assert (again.pk, again.keep_last, Policy.objects.count()) == (weekly.pk, 5, 1)
 
 
 def test_a_default_policy_takes_that_part_from_the_one_before() -> None:
-    story = story_policy()
+    weekly = recommended_policy()
     nightly = save_policy(None, {**NIGHTLY, "is_default": True})
-    story.refresh_from_db()
-    assert not story.is_default
+    weekly.refresh_from_db()
+    assert not weekly.is_default
     assert policy_of(factory.make_vm(factory.make_host())) == nightly
 
 
@@ -97,30 +98,30 @@ def test_only_a_change_of_the_calendar_begins_anew() -> None:
 
 def test_a_vm_is_named_by_one_policy_alone() -> None:
     home, web = (factory.make_vm(factory.make_host(name), name) for name in ("home", "web"))
-    story = story_policy()
+    weekly = recommended_policy()
     nightly = save_policy(None, NIGHTLY, [home])
     hourly = save_policy(None, {**NIGHTLY, "name": "hourly"}, [home, web])
     assert [policy_of(home), policy_of(web)] == [hourly, hourly]
     save_policy(hourly, {}, [web])
-    assert policy_of(home) == story
+    assert policy_of(home) == weekly
     assert "nightly" in assign(home, nightly)
     assert policy_of(home) == nightly
     assert "default policy weekly" in assign(home, None)
-    assert policy_of(home) == story
+    assert policy_of(home) == weekly
 
 
 def test_deleting_says_what_nothing_saves_any_more() -> None:
     home = factory.make_vm(factory.make_host(), "home")
-    story, nightly = story_policy(), save_policy(None, NIGHTLY, [home])
+    weekly, nightly = recommended_policy(), save_policy(None, NIGHTLY, [home])
     assert delete_policy(nightly) == "The policy nightly is gone; its copies stay."
-    assert policy_of(home) == story
-    assert "Nothing saves home by itself now." in delete_policy(story)
+    assert policy_of(home) == weekly
+    assert "No policy backs up home now." in delete_policy(weekly)
     assert not PolicyMember.objects.exists()
 
 
 def test_a_policy_is_found_by_the_beginning_of_its_name() -> None:
-    story = story_policy()
-    assert find_policy("wee") == story
+    weekly = recommended_policy()
+    assert find_policy("wee") == weekly
     with pytest.raises(Refusal, match="no policy 'daily'"):
         find_policy("daily")
 
@@ -132,10 +133,10 @@ def test_a_store_on_a_drive_of_the_vm_is_not_far(django_assert_max_num_queries: 
     shared = factory.make_store(None, "shared")
     shared.drives = ["WD-alpha"]
     shared.save()
-    story = story_policy()
+    weekly = recommended_policy()
     with django_assert_max_num_queries(12):
         (found,) = with_drives(VM.objects.filter(pk=home.pk))
-        far, near = Placing(timezone.now()).of(story, found)
+        far, near = Placing(timezone.now()).of(weekly, found)
     assert far.store is None
     assert "No store lies away from alpha" in far.why
     assert "There is no store on alpha" in near.why
@@ -152,10 +153,10 @@ def test_two_words_for_one_store_are_one_place() -> None:
 def test_leaving_a_disk_out_takes_a_reason_and_can_end() -> None:
     now = timezone.now()
     home = factory.make_vm(factory.make_host(), "home")
-    exclude(home, "vdb", "scratch", by="olga", until=now + timedelta(days=3))
+    exclude(home, "vdb", "scratch", by=Actor.user("olga"), until=now + timedelta(days=3))
     assert excluded_targets(home, now) == ["vdb"]
     assert excluded_targets(home, now + timedelta(days=4)) == []
-    exclude(home, "vdb", "<b>swap</b>", by="olga")
+    exclude(home, "vdb", "<b>swap</b>", by=Actor.user("olga"))
     assert Exclusion.objects.get().reason == "<b>swap</b>"
     assert excluded_targets(home, now + timedelta(days=4)) == ["vdb"]
     assert include(home, "vdb") == "vdb of home is saved again from its next backup on."
@@ -166,7 +167,7 @@ def test_leaving_a_disk_out_takes_a_reason_and_can_end() -> None:
 def test_a_new_disk_under_the_target_of_one_left_out_is_saved() -> None:
     now = timezone.now()
     home = factory.make_vm(factory.make_host(), "home")
-    exclude(home, "vdb", "scratch", by="olga")
+    exclude(home, "vdb", "scratch", by=Actor.user("olga"))
     home.disks.filter(target="vdb").update(first_seen_at=now + timedelta(seconds=15))
     assert excluded_targets(home, now + timedelta(minutes=1)) == []
     rows = {row.disk: row.verdict for row in coverage(now + timedelta(minutes=1))}
@@ -178,7 +179,7 @@ def test_a_new_disk_under_the_target_of_one_left_out_is_saved() -> None:
     [
         ("vdb", "  ", None, "Say why"),
         ("vdb", "x" * 501, None, "500 characters"),
-        ("vdb", "old", -1, "is over already"),
+        ("vdb", "old", -1, "is in the past"),
         ("vdz", "gone", None, "no disk 'vdz'; it has vda and vdb"),
         ("../x", "gone", None, "no disk '../x'"),
     ],
@@ -189,5 +190,5 @@ def test_a_disk_is_not_left_out_by_mistake(
     home = factory.make_vm(factory.make_host(), "home")
     until = timezone.now() + timedelta(days=days) if days else None
     with pytest.raises(Refusal, match=said):
-        exclude(home, target, reason, until=until)
+        exclude(home, target, reason, by=Actor.user("olga"), until=until)
     assert not Exclusion.objects.exists()

@@ -3,10 +3,11 @@
 import pytest
 
 from hosts.models import VM
-from hosts.services import power
+from hosts.services.vms import power
 from labpanel.adapters.errors import TimedOut
 from labpanel.jobs import ledger
 from labpanel.jobs.models import Job
+from labpanel.lib.actor import Actor
 from labpanel.lib.refusal import Refusal
 from tests.services.looked import HOME, Ground
 
@@ -29,7 +30,7 @@ def done(job: Job) -> Job:
 
 
 def test_start_and_shut_down_are_seen_at_once(vm: VM) -> None:
-    job = done(power.ask(vm, "start", "olga"))
+    job = done(power.ask(vm, "start", Actor.user("olga")))
     assert (job.state, job.sentence, job.progress) == ("done", "home runs on alpha.", 100)
     vm.refresh_from_db()
     assert vm.state == "running"
@@ -50,20 +51,28 @@ def test_what_cannot_be_is_refused_before_a_job(vm: VM) -> None:
     assert Job.objects.count() == 1
 
 
+def test_a_guest_that_hangs_is_reset_and_goes_on(vm: VM, ground: Ground) -> None:
+    with pytest.raises(Refusal, match="home is not on: it is shut off"):
+        power.ask(vm, "reset")
+    done(power.ask(vm, "start"))
+    vm.refresh_from_db()
+    job = done(power.ask(vm, "reset"))
+    assert (job.state, job.sentence) == ("done", "home was reset: its guest starts again.")
+    assert [name for _, name, _ in ground.libvirt.asked if name == "reset"] == ["reset"]
+    vm.refresh_from_db()
+    assert vm.state == "running"
+
+
 def test_a_guest_that_ignores_the_button_fails_the_job(
     vm: VM, ground: Ground, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     done(power.ask(vm, "start"))
     vm.refresh_from_db()
-    monkeypatch.setattr(ground.libvirt, "_change", deaf)
+    ground.libvirt.deaf.add(HOME)
     monkeypatch.setattr(power, "GUEST_SECONDS", 0.05)
     job = done(power.ask(vm, "shutdown"))
     assert job.state == "failed"
     assert "still runs after" in job.sentence
-
-
-def deaf(endpoint: object, name: str, uuid: str) -> dict[str, object] | None:
-    return {"known": True, "state": 1} if name == "state" else None
 
 
 def test_a_libvirt_that_hangs_fails_the_job_with_its_sentence(vm: VM, ground: Ground) -> None:

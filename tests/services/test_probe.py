@@ -3,7 +3,7 @@
 from hosts.models import FileSystem, PhysicalDisk
 from hosts.selectors.lists import host_list
 from labpanel.adapters.errors import Missing, Unreachable
-from labpanel.adapters.fakes import host_facts as made
+from tests.fakes import host_facts as made
 from tests.services.looked import LATER, NOW, Ground
 
 

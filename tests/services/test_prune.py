@@ -11,24 +11,33 @@ import pytest
 from django.utils import timezone
 
 from backups.models import Generation, GenerationDisk, InstantRun, Policy, Rehearsal, Store
-from backups.selectors.coverage import coverage
-from backups.selectors.holds import held
-from backups.services import prune as service
-from backups.services.hold import hold, release
-from backups.services.identity import panel_id
-from backups.services.look_at_stores import look_at
-from backups.services.protect import protect, unprotect
-from backups.services.prune import ask_for_prune, plan, prune, settle
+from backups.selectors.copies.holds import held
+from backups.selectors.coverage.coverage import coverage
+from backups.services.index.hold import hold, release
+from backups.services.index.identity import panel_id
+from backups.services.index.protect import protect, unprotect
+from backups.services.index.signing import signed
+from backups.services.prune import prune as service
+from backups.services.prune.prune import ask_for_prune, plan, prune, settle
+from backups.services.stores.look_at_stores import look_at
 from hosts.models import VM, Host, VirtualDisk
 from labpanel.jobs import work
 from labpanel.jobs.ledger import Busy
 from labpanel.jobs.models import Job
 from labpanel.jobs.states import State
+from labpanel.lib.actor import Actor, ActorKind
 from labpanel.lib.refusal import Refusal
+from labpanel.lib.store_format.journal import JournalFile
+from labpanel.lib.store_format.reading import checked
 from tests.adapters import generations
 from tests.adapters.generations import BLOCK, Made, changed
+from tests.made_manifests import sealed
 
 STORE_ID = "00000000-0000-4000-8000-000000000001"
+
+
+def signed_json(made: dict[str, Any]) -> dict[str, Any]:
+    return signed(checked(sealed(made))).as_json()
 
 
 @pytest.fixture
@@ -67,7 +76,7 @@ def kept(vm: VM, tmp_path: Path, needs: Callable[..., None]) -> Made:
     needs("qemu-nbd", "qemu-img", "qemu-io")
     place = tmp_path / "store"
     generations.init(place, panel_id(), STORE_ID)
-    made, content = Made(place, random.Random(3)), bytes(3 * BLOCK)
+    made, content = Made(place, random.Random(3), sign=signed_json), bytes(3 * BLOCK)
     for _ in range(4):
         content = changed(made.chance, content, 2)
         made.add({"vda": content})
@@ -112,7 +121,7 @@ def test_what_the_policy_does_not_keep_goes(
     assert keys() == kept.listed() == [third, fourth]
     kept.assert_sound([third, fourth])
     rows = {row.key: row for row in Generation.objects.all()}
-    assert rows[third].manifest == kept.manifest(third)
+    assert rows[third].manifest.as_json() == kept.manifest(third)
     assert rows[third].disks.get().parent == ""
     assert rows[fourth].disks.get().parent == third
     assert "older than the last 2 copies" in "\n".join(line.text for line in job.lines.all())
@@ -146,14 +155,14 @@ def test_without_a_policy_nothing_goes(kept: Made, vm: VM, store: Store) -> None
 
 
 def test_a_held_vm_keeps_everything(kept: Made, vm: VM, store: Store, policy: Policy) -> None:
-    hold(vm, "its drive has pending sectors.", "olga")
+    hold(vm, "its drive has pending sectors.", Actor.user("olga"))
     reasons = {each.verdict.reason for each in plan(vm, store).fates}
     (reason,) = reasons
     assert reason.startswith("home is held since ")
     assert reason.endswith(" UTC: its drive has pending sectors")
     done(vm, store)
     assert len(kept.listed()) == 4
-    release(vm, "olga")
+    release(vm, Actor.user("olga"))
     assert len(plan(vm, store).drop) == 2
 
 
@@ -209,11 +218,11 @@ def test_rehearsals_and_ended_runs_go_with_their_copy(
 def half_merged(kept: Made, vm: VM, store: Store, monkeypatch: pytest.MonkeyPatch) -> Job:
     """A prune whose script dies right after the point of no return: the dropped ones are listed
     no more, and nothing is merged yet."""
-    from labpanel.adapters.scripts import journal, manifests
+    from labpanel.onhost.store import journal, manifests
 
     first, second = kept.listed()[:2]
-    drop = {key: kept.manifest(key) for key in (first, second)}
-    begun = journal.Journal(kept.folder, drop, {})
+    drop = {key: checked(kept.manifest(key)) for key in (first, second)}
+    begun = journal.Journal(kept.folder, JournalFile(drop=drop))
     begun.write()
     begun.merging()
     assert manifests.read(kept.folder / first / "manifest.json")[0] is None
@@ -278,19 +287,19 @@ def test_a_damaged_copy_is_no_reason_to_drop_a_good_one(
 
 def test_a_hold_lasts_until_it_is_released(vm: VM) -> None:
     assert held(vm) is None
-    hold(vm, "  pending\n sectors ", "labpanel")
-    kept = hold(vm, "read errors", "olga")
+    hold(vm, "  pending\n sectors ", Actor(ActorKind.PANEL, "labpanel"))
+    kept = hold(vm, "read errors", Actor.user("olga"))
     assert (kept.reason, kept.by) == ("pending sectors; read errors", "labpanel")
-    assert hold(vm, "read errors", "olga").reason == kept.reason
+    assert hold(vm, "read errors", Actor.user("olga")).reason == kept.reason
     with pytest.raises(Refusal):
-        hold(vm, " ", "olga")
+        hold(vm, " ", Actor.user("olga"))
     with pytest.raises(Refusal):
-        hold(vm, "x" * 501, "olga")
-    assert "not held any more" in release(vm, "olga")
+        hold(vm, "x" * 501, Actor.user("olga"))
+    assert "not held any more" in release(vm, Actor.user("olga"))
     with pytest.raises(Refusal):
-        release(vm, "olga")
+        release(vm, Actor.user("olga"))
     assert held(vm) is None
-    assert hold(vm, "again", "olga").reason == "again"
+    assert hold(vm, "again", Actor.user("olga")).reason == "again"
 
 
 def test_the_plan_as_json_is_what_was_seen(
@@ -302,7 +311,7 @@ def test_the_plan_as_json_is_what_was_seen(
 
 
 def test_the_ask_is_in_the_ledger(kept: Made, vm: VM, store: Store) -> None:
-    job = ask_for_prune(vm, store, asked_by="olga")
+    job = ask_for_prune(vm, store, asked_by=Actor.user("olga"))
     assert (job.kind, job.title, job.asked_by) == ("prune", "Prune home in far", "olga")
     assert job.created_at > timezone.now() - timedelta(minutes=1)
     assert service.__all__ == ["ask_for_prune", "plan", "prune", "settle"]

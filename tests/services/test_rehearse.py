@@ -3,32 +3,33 @@ boot whole counts as rehearsed."""
 
 import hashlib
 import uuid
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 from django.utils import timezone
 
 from backups.models import Generation, Rehearsal, Store
-from backups.selectors.rehearsals import latest_of
-from backups.services import (
-    rehearsal_appliance,
-    rehearsal_ground,
-    rehearsal_watch,
-    settle_rehearsal,
-)
-from backups.services import rehearse as service
-from backups.services.rehearse import ask_for_rehearsal, rehearse, settle
-from backups.services.settle import close_leftovers
+from backups.selectors.copies.rehearsals import latest_of
+from backups.services.index import channels
+from backups.services.rehearsal import appliance as rehearsal_appliance
+from backups.services.rehearsal import host
+from backups.services.rehearsal import rehearse as service
+from backups.services.rehearsal import settle as settle_rehearsal
+from backups.services.rehearsal import watch as rehearsal_watch
+from backups.services.rehearsal.rehearse import ask_for_rehearsal, rehearse
+from backups.services.rehearsal.settle import OpenRehearsal
 from hosts.models import VM, Host, VirtualDisk
 from labpanel.adapters.errors import Unreachable
-from labpanel.adapters.fakes.rehearsing import MIB, FakeAppliance, FakeKeeper, FakeStage, Ground
-from labpanel.adapters.script_session import ScriptRefused
-from labpanel.adapters.stage import Resources
-from labpanel.jobs import ledger, work
+from labpanel.adapters.rehearsal.workspace import Resources
+from labpanel.adapters.ssh.session import ScriptRefused
+from labpanel.jobs import ledger, settling, work
 from labpanel.jobs.models import Job
 from labpanel.jobs.states import State
+from labpanel.lib.actor import Actor
 from labpanel.lib.refusal import Refusal
+from tests.fakes.rehearsing import MIB, FakeAppliance, FakeKeeper, FakeWorkspace, Ground
+from tests.made_manifests import asked_disk, value
 
 VM_UUID = "11111111-2222-4333-8444-555555555555"
 KEY = "20261122T231500Z-abc123"
@@ -59,14 +60,13 @@ def ground(db: None, monkeypatch: pytest.MonkeyPatch) -> Ground:
         "live trees": LIVE_TREES,
     }
     monkeypatch.setattr(service, "Keeper", lambda *_: FakeKeeper(made))
-    monkeypatch.setattr(service, "close_channel", lambda *_: None)
-    for module in (service, rehearsal_ground):
-        monkeypatch.setattr(module, "private_machine", made.private_machine)
-    for module in (settle_rehearsal, rehearsal_ground):
-        monkeypatch.setattr(module, "Stage", lambda _: FakeStage(made))
-    for module in (settle_rehearsal, rehearsal_ground, rehearsal_watch):
+    monkeypatch.setattr(channels, "end_channel", lambda _: None)
+    monkeypatch.setattr(channels, "private_machine", made.private_machine)
+    for module in (settle_rehearsal, host):
+        monkeypatch.setattr(module, "RehearsalWorkspace", lambda _: FakeWorkspace(made))
+    for module in (settle_rehearsal, host, rehearsal_watch):
         monkeypatch.setattr(module, "opened", made.opened)
-    monkeypatch.setattr(rehearsal_ground, "relayed", made.relayed)
+    monkeypatch.setattr(host, "relayed", made.relayed)
     monkeypatch.setattr(rehearsal_appliance, "Appliance", lambda _: FakeAppliance(made))
     monkeypatch.setattr(rehearsal_watch, "_PAUSE", 0)
     monkeypatch.setattr(rehearsal_watch, "_MOUNT_SECONDS", 0)
@@ -88,10 +88,7 @@ def generation(db: None) -> Generation:
         VirtualDisk.objects.create(
             vm=vm, target=target, source=f"/srv/{target}", first_seen_at=now, seen_at=now
         )
-    disks = [
-        {"target": target, "virtual_bytes": 8 * MIB, "file": f"{target}.qcow2"}
-        for target in ("vda", "vdb")
-    ]
+    disks = [asked_disk(target, 8 * MIB) for target in ("vda", "vdb")]
     xml = hashlib.sha256(XML.encode()).hexdigest()
     return Generation.objects.create(
         key=KEY,
@@ -102,12 +99,12 @@ def generation(db: None) -> Generation:
         source_host="alpha",
         taken_at=now - timedelta(hours=1),
         consistency="quiesced",
-        manifest={"disks": disks, "files": {"domain.xml": xml}},
+        manifest=value(KEY, disks, files={"domain.xml": xml}),
     )
 
 
 def done(generation: Generation, host: Host | None = None) -> Job:
-    job = ask_for_rehearsal(generation, host, asked_by="anna")
+    job = ask_for_rehearsal(generation, host, asked_by=Actor.user("anna"))
     work.perform(job.pk, rehearse)
     job.refresh_from_db()
     generation.refresh_from_db()
@@ -200,7 +197,8 @@ def test_a_disk_that_its_store_cannot_open_fails_without_a_boot(
 
 
 def test_a_disk_that_the_generation_lacks_fails(ground: Ground, generation: Generation) -> None:
-    generation.manifest["disks"].pop()
+    made = generation.manifest
+    generation.manifest = made.with_disks(made.disks[:-1])
     generation.save()
     assert "Disk vdb: This generation holds nothing of it." in done(generation).sentence
 
@@ -221,13 +219,13 @@ def test_a_disk_added_since_is_not_missed(ground: Ground, generation: Generation
 STEPS = (
     "keeper.lock",
     "keeper.read_text",
-    "stage.resources",
+    "workspace.resources",
     "qemu_owner",
-    "stage.set_up",
+    "workspace.set_up",
     "keeper.serve",
     "relay",
-    "stage.hand_over",
-    "stage.overlay",
+    "workspace.hand_over",
+    "workspace.overlay",
     "start_transient",
     "transient_state",
     "screenshot",
@@ -248,7 +246,7 @@ def test_whatever_step_fails_nothing_is_left_and_nothing_is_said_of_the_copy(
     assert not Rehearsal.objects.exists()
 
 
-@pytest.mark.parametrize("step", ["start_transient", "agent_answers", "stage.overlay"])
+@pytest.mark.parametrize("step", ["start_transient", "agent_answers", "workspace.overlay"])
 def test_a_dead_worker_is_settled(ground: Ground, generation: Generation, step: str) -> None:
     """Killed: neither the domain is ended nor the folder removed by the run itself."""
     job = ledger.claim(ask_for_rehearsal(generation).pk, "worker")
@@ -256,15 +254,16 @@ def test_a_dead_worker_is_settled(ground: Ground, generation: Generation, step: 
     ground.fails = {
         step: KeyboardInterrupt(),
         "end_transient": Unreachable("killed"),
-        "stage.tear_down": Unreachable("killed"),
+        "workspace.tear_down": Unreachable("killed"),
     }
     with pytest.raises(KeyboardInterrupt):
         rehearse(work.Work(job))
     job.refresh_from_db()
     ground.fails = {}
-    ground.folders = {job.state_data["scratch_folder"]}
-    ground.domains = {job.state_data["uuid"]: "<domain/>", VM_UUID: "<domain/>"}
-    assert "nothing is left on beta" in settle(job)
+    ((_, left_open),) = work.Work(job).owes(OpenRehearsal)
+    ground.folders = {left_open.scratch}
+    ground.domains = {left_open.uuid: "<domain/>", VM_UUID: "<domain/>"}
+    assert "nothing is left on beta" in ledger.settle(job)
     assert left(ground) == (set(), {VM_UUID: "<domain/>"})
 
 
@@ -272,22 +271,26 @@ def test_what_could_not_be_ended_goes_when_the_host_is_back(
     ground: Ground, generation: Generation
 ) -> None:
     gone = Unreachable("beta does not answer.")
-    ground.fails = {"agent_answers": gone, "end_transient": gone, "stage.tear_down": gone}
+    ground.fails = {"agent_answers": gone, "end_transient": gone, "workspace.tear_down": gone}
     assert done(generation).state == State.FAILED
     assert ground.domains
-    close_leftovers(timezone.now())
+    settling.settle(later(0))
     assert ground.domains
     ground.fails = {}
-    close_leftovers(timezone.now())
+    settling.settle(later(1))
     assert left(ground) == (set(), {})
     ground.asked.clear()
-    close_leftovers(timezone.now())
+    settling.settle(later(2))
     assert ground.asked == []
+
+
+def later(turn: int) -> datetime:
+    return timezone.now() + timedelta(hours=turn)
 
 
 def test_a_worker_that_died_early_left_nothing(ground: Ground, generation: Generation) -> None:
     job = ask_for_rehearsal(generation)
-    assert "before anything was booted" in settle(job)
+    assert "before anything was booted" in ledger.settle(job)
     assert "end_transient" not in ground.asked
 
 
@@ -335,7 +338,8 @@ def test_the_host_that_was_asked_for_is_taken(ground: Ground, generation: Genera
     job = done(generation, Host.objects.get(name="alpha"))
     assert job.result is not None
     assert job.result["host"] == "alpha"
-    assert job.title.endswith("of home on alpha")
+    assert job.title.startswith("Boot test of home's copy from ")
+    assert job.title.endswith(" on alpha")
 
 
 def test_only_the_newest_two_pictures_are_kept(ground: Ground, generation: Generation) -> None:
@@ -352,14 +356,6 @@ def test_a_definition_that_was_changed_is_not_booted(
     ground.xml = XML.replace("vdb", "vdc")
     assert "domain.xml of generation" in done(generation).sentence
     assert "start_transient" not in ground.asked
-
-
-def test_a_kernel_of_the_host_is_refused(ground: Ground, generation: Generation) -> None:
-    ground.xml = XML.replace("hvm</type>", "hvm</type><kernel>/boot/vmlinuz</kernel>")
-    digest = hashlib.sha256(ground.xml.encode()).hexdigest()
-    generation.manifest["files"]["domain.xml"] = digest
-    generation.save()
-    assert "starts the kernel /boot/vmlinuz of its host" in done(generation).sentence
 
 
 @pytest.mark.parametrize(("state", "why"), [("damaged", "vdb.qcow2 is gone"), ("missing", "")])

@@ -1,9 +1,9 @@
 """A rehearsal whose guest cannot be asked for all: its disks are looked at from outside."""
 
 from backups.models import Generation
-from backups.selectors.rehearsals import latest_of
-from labpanel.adapters.fakes.rehearsing import Ground
+from backups.selectors.copies.rehearsals import latest_of
 from labpanel.jobs.states import State
+from tests.fakes.rehearsing import Ground
 from tests.services.test_rehearse import done, generation, ground
 
 __all__ = ["generation", "ground"]  # fixtures

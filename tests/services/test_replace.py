@@ -1,26 +1,33 @@
 """A restore in place in which anything may fail: the VM has its old disks or its new ones."""
 
 from dataclasses import asdict
+from dataclasses import replace as replaced
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.utils import timezone
 
 from backups.models import Generation
-from backups.services import replace, replace_fill, restore_pieces, settle_restore
-from backups.services import restore as service
-from backups.services.ask_restore import Wish, ask_for_restore
-from backups.services.restore import restore
+from backups.services.index import channels
+from backups.services.restore import pieces as restore_pieces
+from backups.services.restore import replace, replace_fill
+from backups.services.restore import settle as settle_restore
+from backups.services.restore.ask_restore import RestoreRequest, ask_for_restore
+from backups.services.restore.restore import restore
 from hosts.models import VM, Host, VirtualDisk
-from labpanel.adapters import qemu_img
-from labpanel.adapters.differ import Difference
 from labpanel.adapters.errors import AdapterError, Unreachable
-from labpanel.adapters.fakes.backing_up import SIZE, FakeImages, FakeKeeper, FakeMover, Scene
-from labpanel.adapters.replacer import Exchange
-from labpanel.jobs import ledger, work
+from labpanel.adapters.images.differ import Difference
+from labpanel.adapters.images.replacer import Exchange
+from labpanel.adapters.libvirt.uses.definitions import Stored
+from labpanel.jobs import ledger, settling, work
 from labpanel.jobs.models import Job
 from labpanel.jobs.states import State
 from labpanel.lib.refusal import Refusal
+from tests.fakes.backing_up import FakeImages, Scene
+from tests.fakes.block_moving import FakeMover
+from tests.fakes.domains import SIZE, FakeHypervisor
+from tests.fakes.keeping import FakeKeeper
 from tests.services.test_restore import VM_UUID, generation  # noqa: F401 - a fixture
 
 OLD = "/srv/images/home.qcow2"
@@ -65,20 +72,17 @@ class FakeDiffer(FakeReplacer):
     def ready(self) -> None:
         self._scene.say("differ.ready")
 
-    def fetch(self, *_: object, told: object) -> Difference:
+    def fetch(self, *_: object, on_progress: object) -> Difference:
         self._scene.say("differ.fetch")
-        return Difference(SIZE, SIZE // 2, 0.5, [], "00ff")
+        return Difference(SIZE, SIZE // 2, 0.5, [], "00ff" * 16)
 
-    def prove(self, *_: object, told: object) -> Difference:
+    def prove(self, *_: object, on_progress: object) -> Difference:
         self._scene.say("differ.prove")
-        return Difference(SIZE, 0, 0.5, list(self._scene.saved.get("bad", [])), "00ff")
+        return Difference(SIZE, 0, 0.5, list(self._scene.saved.get("bad", [])), "00ff" * 16)
 
 
-class Domain:
+class Domain(FakeHypervisor):
     """libvirt: the VM as `scene.saved["stored"]` has it."""
-
-    def __init__(self, scene: Scene) -> None:
-        self._scene = scene
 
     def __enter__(self) -> "Domain":
         return self
@@ -86,39 +90,36 @@ class Domain:
     def __exit__(self, *_: object) -> None:
         """Nothing is held."""
 
-    def call(self, name: str, *, deadline: float, **arguments: Any) -> Any:
-        self._scene.say(name)
-        stored: dict[str, Any] = self._scene.saved["stored"]
-        if name == "shutdown":
-            stored["active"] = False
-        return dict(stored) if name == "stored" else []
+    def stored(self, uuid: str) -> Stored | None:
+        self._say("stored")
+        found: Stored | None = self._scene.saved["stored"]
+        return found
+
+    def shutdown(self, uuid: str) -> None:
+        self._say("shutdown")
+        self._scene.saved["stored"] = replaced(self._scene.saved["stored"], active=False)
+
+    def drop_checkpoint_records(self, uuid: str, prefix: str) -> tuple[str, ...]:
+        self._say("drop_checkpoint_records")
+        return ()
 
 
 @pytest.fixture
 def scene(db: None, monkeypatch: pytest.MonkeyPatch) -> Scene:
     made = Scene(VM_UUID)
     made.files = {OLD}
-    made.saved["stored"] = {
-        "known": True,
-        "name": "home",
-        "active": False,
-        "xml": XML,
-        "snapshots": 0,
-        "managed_save": False,
-    }
+    made.saved["stored"] = Stored("home", active=False, xml=XML, snapshots=0, managed_save=False)
     for module in (replace, restore_pieces, settle_restore):
         monkeypatch.setattr(module, "ImageHost", lambda _: FakeImages(made))
     for module in (replace, settle_restore):
         monkeypatch.setattr(module, "opened", lambda _: Domain(made))
         monkeypatch.setattr(module, "Replacer", lambda _: FakeReplacer(made))
-    for module in (replace, restore_pieces, service):
-        monkeypatch.setattr(module, "private_machine", made.private_machine)
+    monkeypatch.setattr(channels, "private_machine", made.private_machine)
     monkeypatch.setattr(replace, "Differ", lambda _: FakeDiffer(made))
     monkeypatch.setattr(replace_fill, "relayed", made.relayed)
     monkeypatch.setattr(restore_pieces, "Keeper", lambda *_: ListKeeper(made))
     monkeypatch.setattr(restore_pieces, "Mover", lambda _: FakeMover(made))
-    monkeypatch.setattr(qemu_img, "content_bytes", lambda *_, **__: made.content())
-    monkeypatch.setattr(settle_restore, "end_channel", lambda _: None)
+    monkeypatch.setattr(channels, "end_channel", lambda _: None)
     return made
 
 
@@ -139,7 +140,7 @@ def vm(generation: Generation) -> VM:  # noqa: F811
 
 
 def done(found: Generation, **more: Any) -> Job:
-    job = ask_for_restore(found, None, Wish(in_place=True, **more))
+    job = ask_for_restore(found, None, RestoreRequest(in_place=True, **more))
     work.perform(job.pk, restore)
     job.refresh_from_db()
     return job
@@ -202,18 +203,19 @@ def test_an_image_that_is_not_as_backed_up_is_never_put_in_place(
         ({"active": True}, "home runs; shut it down first"),
         ({"snapshots": 1}, "home has libvirt snapshots"),
         ({"managed_save": True}, "was saved with its memory"),
-        ({"known": False}, "is not known to its host any more"),
-        ({"xml": XML.replace("type='file'", "type='block'", 1)}, "is no image file now"),
+        (None, "is not known to its host any more"),
+        ({"xml": XML.replace("type='file'", "type='block'", 1)}, "is not an image file now"),
     ],
 )
 def test_what_hangs_on_the_old_disks_is_refused(
     scene: Scene,
     generation: Generation,  # noqa: F811
     vm: VM,
-    change: dict[str, Any],
+    change: dict[str, Any] | None,
     word: str,
 ) -> None:
-    scene.saved["stored"] |= change
+    known = scene.saved["stored"]
+    scene.saved["stored"] = None if change is None else replaced(known, **change)
     assert word in done(generation).sentence
     assert scene.files == {OLD}
 
@@ -224,7 +226,7 @@ def test_a_running_vm_is_refused_or_shut_down(
     vm: VM,
 ) -> None:
     VM.objects.update(state="running")
-    scene.saved["stored"]["active"] = True
+    scene.saved["stored"] = replaced(scene.saved["stored"], active=True)
     with pytest.raises(Refusal, match="home is running; shut it down first"):
         done(generation)
     assert done(generation, shut_down=True).state == State.DONE
@@ -237,14 +239,16 @@ def test_a_killed_worker_is_settled(
     vm: VM,
     step: str,
 ) -> None:
-    job = ledger.claim(ask_for_restore(generation, None, Wish(in_place=True)).pk, "worker")
+    job = ledger.claim(
+        ask_for_restore(generation, None, RestoreRequest(in_place=True)).pk, "worker"
+    )
     assert job is not None
     scene.fails = {step: KeyboardInterrupt(), "images.remove": AdapterError("dead")}
     with pytest.raises(KeyboardInterrupt):
         restore(work.Work(job))
     scene.fails = {}
     job.refresh_from_db()
-    said = settle_restore.restore(job)
+    said = ledger.settle(job)
     if step == "replacer.swap":
         assert "has its disks of the backup; what it had is kept in" in said
         assert len(scene.files) == 2
@@ -263,9 +267,41 @@ def test_a_vm_that_was_started_before_the_swap_keeps_its_disks(
     assert job.state == State.FAILED
     assert len(scene.files) == 2
     scene.fails = {}
-    scene.saved["stored"]["active"] = True
-    assert "home was started before" in settle_restore.restore(job)
+    scene.saved["stored"] = replaced(scene.saved["stored"], active=True)
+    (paid,) = settling.settle(timezone.now())
+    assert (paid.job, "home was started before" in paid.sentence) == (job, True)
     assert scene.files == {OLD}
+
+
+def test_a_later_job_on_the_vm_is_waited_for(
+    scene: Scene,
+    generation: Generation,  # noqa: F811
+    vm: VM,
+) -> None:
+    scene.fails["replacer.swap"] = Unreachable("beta does not answer.")
+    job = done(generation)
+    scene.fails = {}
+    later = ledger.open_job("backup", "Back up home", lock_key=job.lock_key)
+    files = set(scene.files)
+    assert settling.settle(timezone.now()) == []
+    assert scene.files == files
+    ledger.finish(later.pk, State.DONE, "Done.")
+    assert [row.job for row in settling.settle(timezone.now() + timedelta(minutes=5))] == [job]
+
+
+def test_disks_that_a_later_restore_put_in_place_stay(
+    scene: Scene,
+    generation: Generation,  # noqa: F811
+    vm: VM,
+) -> None:
+    scene.fails["replacer.swap"] = Unreachable("beta does not answer.")
+    first = done(generation)
+    scene.fails = {}
+    assert done(generation).state == State.DONE
+    (paid,) = settling.settle(timezone.now())
+    assert (paid.job, "was restored again" in paid.sentence) == (first, True)
+    assert OLD in scene.files
+    assert len(scene.files) == 2  # and the one that the later restore kept aside
 
 
 def test_an_exchange_survives_the_ledger() -> None:

@@ -8,25 +8,24 @@ import pytest
 from django.utils import timezone
 
 from backups.models import Generation, Store
-from backups.services import restore as service
-from backups.services import restore_fill, restore_pieces, settle, settle_restore
-from backups.services.ask_restore import Wish, ask_for_restore
-from backups.services.restore import restore
+from backups.services.index import channels
+from backups.services.restore import fill as restore_fill
+from backups.services.restore import pieces as restore_pieces
+from backups.services.restore import restore as service
+from backups.services.restore import settle as settle_restore
+from backups.services.restore.ask_restore import RestoreRequest, ask_for_restore
+from backups.services.restore.restore import restore
 from hosts.models import Host
-from labpanel.adapters import qemu_img
 from labpanel.adapters.errors import AdapterError, Unreachable
-from labpanel.adapters.fakes.backing_up import (
-    FakeImages,
-    FakeKeeper,
-    FakeMover,
-    Scene,
-    definition,
-)
-from labpanel.adapters.script_session import ScriptRefused
-from labpanel.jobs import ledger, work
+from labpanel.adapters.ssh.session import ScriptRefused
+from labpanel.jobs import ledger, settling, work
 from labpanel.jobs.models import Job
 from labpanel.jobs.states import State
 from labpanel.lib.refusal import Refusal
+from tests.fakes.backing_up import FakeImages, Scene, definition
+from tests.fakes.block_moving import FakeMover
+from tests.fakes.keeping import FakeKeeper
+from tests.made_manifests import asked_disk, value, with_files
 
 VM_UUID = "11111111-2222-4333-8444-555555555555"
 KEY = "20261122T231500Z-abc123"
@@ -39,14 +38,12 @@ def scene(db: None, monkeypatch: pytest.MonkeyPatch) -> Scene:
     for module in (service, settle_restore):
         monkeypatch.setattr(module, "ImageHost", lambda _: FakeImages(made))
         monkeypatch.setattr(module, "opened", made.opened)
-    for module in (service, restore_pieces):
-        monkeypatch.setattr(module, "private_machine", made.private_machine)
+    monkeypatch.setattr(channels, "private_machine", made.private_machine)
     monkeypatch.setattr(restore_pieces, "ImageHost", lambda _: FakeImages(made))
     monkeypatch.setattr(restore_pieces, "Keeper", lambda *_: FakeKeeper(made))
     monkeypatch.setattr(restore_pieces, "Mover", lambda _: FakeMover(made))
-    monkeypatch.setattr(qemu_img, "content_bytes", lambda *_, **__: made.content())
     monkeypatch.setattr(restore_fill, "relayed", made.relayed)
-    monkeypatch.setattr(settle_restore, "end_channel", lambda _: None)
+    monkeypatch.setattr(channels, "end_channel", lambda _: None)
     return made
 
 
@@ -54,16 +51,7 @@ def scene(db: None, monkeypatch: pytest.MonkeyPatch) -> Scene:
 def generation(db: None) -> Generation:
     beta = Host.objects.create(name="beta", target="root@beta", seen_at=timezone.now())
     store = Store.objects.create(name="far", host=beta, path="/srv/store", store_id=uuid.uuid4())
-    disk = {
-        "target": "vda",
-        "source": "/srv/images/home.qcow2",
-        "source_format": "qcow2",
-        "virtual_bytes": 8 << 20,
-        "copied_bytes": 8 << 20,
-        "file": "vda.qcow2",
-        "digests": {"file": "vda.digests", "sha256": ""},
-        "root": "00ff",
-    }
+    disk = asked_disk("vda", 8 << 20, source="/srv/images/home.qcow2", root="00ff" * 16)
     xml = hashlib.sha256(definition(VM_UUID).encode()).hexdigest()
     return Generation.objects.create(
         key=KEY,
@@ -73,13 +61,13 @@ def generation(db: None) -> Generation:
         source_host="alpha",
         taken_at=timezone.now(),
         consistency="quiesced",
-        manifest={"disks": [disk], "files": {"domain.xml": xml}},
+        manifest=value(KEY, [disk], files={"domain.xml": xml}),
     )
 
 
 def asked(generation: Generation, **more: Any) -> Job:
     return ask_for_restore(
-        generation, Host.objects.get(name="beta"), Wish(**{"name": "copy", **more})
+        generation, Host.objects.get(name="beta"), RestoreRequest(**{"name": "copy", **more})
     )
 
 
@@ -101,6 +89,18 @@ def test_a_copy_is_defined_and_started(scene: Scene, generation: Generation) -> 
     assert scene.asked[-1] == "start"
 
 
+def test_a_copy_that_was_found_forged_since_is_not_restored(
+    scene: Scene, generation: Generation
+) -> None:
+    job = asked(generation)
+    Generation.objects.update(trust=Generation.Trust.FORGED)
+    work.perform(job.pk, restore)
+    job.refresh_from_db()
+    assert job.state == State.FAILED, job.detail
+    assert "does not carry this panel's signature" in job.sentence
+    assert (scene.domains, scene.files) == ({}, set())
+
+
 def test_a_taken_path_gets_another_name(scene: Scene, generation: Generation) -> None:
     scene.files.add(PLACED)
     job = done(generation)
@@ -116,6 +116,11 @@ def test_a_taken_path_gets_another_name(scene: Scene, generation: Generation) ->
         ("/srv/images/../../etc", "goes up with “..”"),
         ("/srv/store/deeper", "/srv/store/deeper lies in the store far, which holds copies only"),
         ("/srv/store/", "lies in the store far"),
+        ("//srv/store", "lies in the store far"),
+        ("/srv/.//store/x", "lies in the store far"),
+        ("-x", "-x is not an absolute path."),
+        ("/srv/a\nb", "control characters"),
+        ("/" + "x" * 1001, "1000 bytes at most"),
     ],
 )
 def test_a_folder_that_is_none_for_images_is_refused(
@@ -129,7 +134,9 @@ STEPS = (
     "keeper.lock",
     "keeper.read_text",
     "uuid_of",
-    "networks",
+    "own_definition",
+    "target_facts",
+    "check_definition",
     "measure",
     "images.create",
     "images.serve",
@@ -167,10 +174,17 @@ def test_a_vm_that_does_not_start_stays_whole(scene: Scene, generation: Generati
 
 
 def test_a_definition_that_was_changed_is_not_trusted(scene: Scene, generation: Generation) -> None:
-    generation.manifest["files"]["domain.xml"] = "0" * 64
+    generation.manifest = with_files(generation.manifest, {"domain.xml": "0" * 64})
     generation.save()
     assert "domain.xml of generation" in done(generation).sentence
     assert scene.files == set()
+
+
+@pytest.mark.parametrize("name", [".", "..", "a/b", "a\nb", "/", "x" * 201])
+def test_a_name_that_is_none_is_refused(scene: Scene, generation: Generation, name: str) -> None:
+    with pytest.raises(Refusal):
+        asked(generation, name=name)
+    assert not Job.objects.exists()
 
 
 def test_a_taken_name_is_refused(scene: Scene, generation: Generation) -> None:
@@ -198,7 +212,7 @@ def test_a_dead_worker_is_settled_by_asking(
         restore(work.Work(job))
     scene.fails = {}
     job.refresh_from_db()
-    assert word in settle_restore.restore(job)
+    assert word in ledger.settle(job)
     assert scene.files == left
 
 
@@ -210,5 +224,5 @@ def test_images_on_a_host_that_was_away_go_when_it_is_back(
     assert done(generation).state == State.FAILED
     assert scene.files
     scene.fails = {}
-    settle.close_leftovers(timezone.now())
+    settling.settle(timezone.now())
     assert scene.files == set()

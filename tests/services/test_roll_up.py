@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 from hypothesis.extra.django import TestCase
 
 from hosts.models import TIERS, Sample1d, Sample1h, Sample5m, Sample10s, Subject
-from hosts.rules.rolling import roll
-from hosts.services.prune_samples import SLICES, prune
-from hosts.services.record_samples import Key, Owner, record
-from hosts.services.roll_up import roll_up
+from hosts.rules.samples.rolling import roll
+from hosts.services.samples.prune_samples import SLICES, prune
+from hosts.services.samples.record_samples import LATE, Key, Owner, record
+from hosts.services.samples.roll_up import roll_up
 from labpanel.lib.packed import NAN, pack, unpack
 from tests.services import sampled
 from tests.services.sampled import START
@@ -37,12 +37,21 @@ def write(key: Key, times: Iterable[int]) -> None:
         record({key: [float(at % 97), NAN]}, at)
 
 
+def as_they_come(delays: dict[int, int]) -> list[int]:
+    """Turns in the order in which their rows come, each later by its own delay. None comes so late
+    that the clock must have gone back (record_samples.LATE): what a clock that was ahead wrote is
+    rolled up with the next newer rows, and not before."""
+    return sorted(delays, key=lambda turn: turn + delays[turn])
+
+
 class TestPortions(TestCase):
     """With Django's TestCase, which undoes each of hypothesis' examples."""
 
     @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
     @given(
-        st.lists(st.integers(0, 900), min_size=1, max_size=60, unique=True),
+        st.dictionaries(
+            st.integers(0, 900), st.integers(0, LATE // 10), min_size=1, max_size=60
+        ).map(as_they_come),
         st.lists(st.integers(0, 12_000), max_size=5),
     )
     def test_portions_late_rows_and_repeats_change_nothing(

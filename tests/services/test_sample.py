@@ -10,11 +10,11 @@ from pytest_django import DjangoAssertNumQueries
 
 from hosts import tasks
 from hosts.models import FileSystem, Host, PhysicalDisk, Sample10s, Subject, VirtualDisk
-from hosts.services import sample
+from hosts.services.samples import sample
 from labpanel.adapters.errors import TimedOut
-from labpanel.adapters.fakes.shelf import FakeShelf
-from labpanel.adapters.hypervisor import pool
+from labpanel.adapters.libvirt.hypervisor import pool
 from labpanel.lib.packed import unpack
+from tests.fakes.turn_cache import FakeTurnCache
 from tests.services import sampled
 from tests.services.sampled import START
 
@@ -29,8 +29,8 @@ def values_of(kind: str, name: str = "") -> list[list[float]]:
     return [list(unpack(bytes(row.packed))) for row in own.order_by("key")]
 
 
-def turns(host: Host, answers: list[dict[str, Any]], every: float = 10) -> FakeShelf:
-    shelf = FakeShelf()
+def turns(host: Host, answers: list[dict[str, Any]], every: float = 10) -> FakeTurnCache:
+    shelf = FakeTurnCache()
     for turn, answer in enumerate(answers):
         sample.record_vms(host, answer, START + turn * every + 3, shelf)
     return shelf
@@ -71,7 +71,7 @@ def test_a_vm_that_was_started_again_leaves_a_gap() -> None:
 def test_a_lost_reading_costs_one_gap() -> None:
     host = sampled.host()
     uuid = str(sampled.vm(host).uuid)
-    shelf = FakeShelf()
+    shelf = FakeTurnCache()
     for turn in range(4):
         shelf.loses = turn == 2
         sample.record_vms(host, {uuid: sampled.stats(turn)}, START + turn * 10, shelf)
@@ -100,7 +100,7 @@ def test_a_second_answer_for_one_turn_changes_nothing() -> None:
     uuid = str(sampled.vm(host).uuid)
     turns(host, [{uuid: sampled.stats(turn)} for turn in range(2)])
     before = list(Sample10s.objects.order_by("key").values_list("key", "packed"))
-    sample.record_vms(host, {uuid: sampled.stats(7)}, START + 19, FakeShelf())
+    sample.record_vms(host, {uuid: sampled.stats(7)}, START + 19, FakeTurnCache())
     assert list(Sample10s.objects.order_by("key").values_list("key", "packed")) == before
 
 
@@ -109,7 +109,7 @@ def test_a_late_answer_does_not_come_on_top_and_is_rolled_up_again() -> None:
     uuid = str(sampled.vm(host).uuid)
     turns(host, [{uuid: sampled.stats(turn)} for turn in range(2)])
     Subject.objects.update(rolled_to=START)
-    sample.record_vms(host, {uuid: sampled.stats(1)}, START - 300, FakeShelf())
+    sample.record_vms(host, {uuid: sampled.stats(1)}, START - 300, FakeTurnCache())
     subject = Subject.objects.get(kind="vm")
     assert (subject.latest_at, subject.rolled_to) == (START + 10, START - 300)
 
@@ -126,7 +126,7 @@ def test_queries_do_not_grow_with_the_vms(
     for number, answer in enumerate((few, many)):
         # media, VMs, subjects; savepoint, rows, executemany's, rolled_to, release
         with django_assert_num_queries(8):
-            sample.record_vms(host, answer, START + 60 * number + 60, FakeShelf())
+            sample.record_vms(host, answer, START + 60 * number + 60, FakeTurnCache())
 
 
 def test_a_host_with_the_drives_it_lies_on() -> None:
@@ -143,7 +143,7 @@ def test_a_host_with_the_drives_it_lies_on() -> None:
         seen_at=now,
     )
     PhysicalDisk.objects.create(host=host, key="wwn-2", device="/dev/sdb", seen_at=now)
-    shelf = FakeShelf()
+    shelf = FakeTurnCache()
     for turn in range(2):
         text = sampled.proc(turn, devices=("sda", "sdb", "sdc"))
         sample.record_machine(host, text, START + turn * 10, shelf)
@@ -159,7 +159,7 @@ def test_a_host_with_the_drives_it_lies_on() -> None:
 
 
 def test_a_host_that_booted_leaves_a_gap() -> None:
-    host, shelf = sampled.host(), FakeShelf()
+    host, shelf = sampled.host(), FakeTurnCache()
     for turn in range(2):
         sample.record_machine(host, sampled.proc(turn, boot=f"b{turn}"), START + turn * 10, shelf)
     assert math.isnan(values_of("host")[1][0])
@@ -170,7 +170,7 @@ def test_a_round_is_told_once(topics: list[str]) -> None:
     uuid = str(sampled.vm(host).uuid)
     turns(host, [{uuid: sampled.stats(1)}])
     assert topics == ["samples"]
-    sample.record_vms(host, {}, START + 60, FakeShelf())
+    sample.record_vms(host, {}, START + 60, FakeTurnCache())
     assert topics == ["samples"]
 
 
@@ -180,29 +180,29 @@ def test_a_libvirt_that_hangs_writes_nothing(
     def hang(*_: Any, **__: Any) -> None:
         raise TimedOut("libvirt on alpha did not answer `stats` within 5 s.")
 
-    monkeypatch.setattr(pool, "call", hang)
-    assert sample.sample_vms(sampled.host(), FakeShelf()) == 0
+    monkeypatch.setattr(pool, "send", hang)
+    assert sample.sample_vms(sampled.host(), FakeTurnCache()) == 0
     assert not Sample10s.objects.exists()
     assert topics == []
 
 
 def test_this_machine_s_own_kernel() -> None:
     host = Host.objects.create(name="here", target="local")
-    shelf = FakeShelf()
+    shelf = FakeTurnCache()
     assert sample.sample_machine(host, shelf) >= 1
     subject = Subject.objects.get(kind="host")
     assert abs(subject.latest_at - time.time()) < 30
     assert unpack(bytes(subject.latest))[6] > 0
 
 
-def test_libvirt_s_own_test_driver() -> None:
+def test_libvirt_s_own_test_driver(practice_libvirt: None) -> None:
     """A real libvirt child and a real bulk call, by libvirt's built-in driver."""
-    host = Host.objects.create(name="test", target="local", libvirt_socket="test:///default")
+    host = Host.objects.create(name="test", target="local")
     vm = sampled.vm(host, "test")
     vm.uuid = "6695eb01-f6a4-8304-79aa-97f2502e193f"  # the driver's one domain
     vm.save()
     try:
-        assert sample.sample_vms(host, FakeShelf()) >= 1
+        assert sample.sample_vms(host, FakeTurnCache()) >= 1
     finally:
         pool.close()
     assert Subject.objects.filter(kind="vm", vm=vm).exists()

@@ -2,6 +2,7 @@
 
 import json
 import uuid
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -11,17 +12,24 @@ from django.test import Client
 from django.utils import timezone
 
 from backups.models import Generation, GenerationDisk, Policy, Store
-from backups.selectors.stores import store_for, store_list
-from backups.services import add_store as adding
-from backups.services import look_at_stores as looking
-from backups.services.ask_restore import Wish, ask_for_restore
-from backups.services.remove_store import remove_store
-from backups.services.verify import ask_for_verify
+from backups.selectors.stores.stores import store_for, store_list
+from backups.services.index.identity import panel_id
+from backups.services.index.partial import PartialGeneration
+from backups.services.index.signing import signed
+from backups.services.proof.verify import ask_for_verify
+from backups.services.restore.ask_restore import RestoreRequest, ask_for_restore
+from backups.services.stores import add_store as adding
+from backups.services.stores import look_at_stores as looking
+from backups.services.stores.remove_store import remove_store
 from hosts.models import VM, FileSystem, Host, VirtualDisk
 from labpanel.adapters.errors import AdapterError, Unreachable
-from labpanel.adapters.script_session import ScriptRefused
+from labpanel.adapters.ssh.session import ScriptRefused
+from labpanel.adapters.store.answers import Looked, looked
+from labpanel.jobs import obligations
 from labpanel.jobs.models import Job
 from labpanel.lib.refusal import Refusal
+from labpanel.lib.store_format.reading import checked
+from tests.made_manifests import whole
 
 KEY = "20261122T231500Z-abc123"
 VM_UUID = "11111111-2222-4333-8444-555555555555"
@@ -35,6 +43,7 @@ class Keeping:
         self.fails: AdapterError | None = None
         self.generations: list[dict[str, Any]] = []
         self.partials: list[dict[str, str]] = []
+        self.unread: list[dict[str, str]] = []
         self.dropped: list[str] = []
         self.read_only = False
 
@@ -49,22 +58,26 @@ class Keeping:
     def __exit__(self, *_: object) -> None:
         """Nothing is held."""
 
-    def init(self, *, take_over: bool = False) -> dict[str, Any]:
-        return {"store_id": self.store_id}
+    def init(
+        self, *, take_over: bool = False, make: bool = False, mounts: Sequence[str] = ()
+    ) -> str:
+        return self.store_id
 
-    def look(self) -> dict[str, Any]:
-        return {
+    def look(self) -> Looked:
+        """What the script says, read as it is read from a machine."""
+        answer = {
             "path": "/srv/store",
             "size_bytes": 100,
             "available_bytes": 60,
-            "generations": self.generations,
             "partials": self.partials,
             "read_only": self.read_only,
             "strangers": ["holiday.jpg"],
             "pruned": [],
+            "unread": self.unread,
         }
+        return looked(answer, self.generations, self.store_id)
 
-    def drop(self, vm_uuid: str, key: str) -> bool:
+    def drop(self, vm_uuid: str, key: str, *, known: bool = False) -> bool:
         self.dropped.append(key)
         return True
 
@@ -87,28 +100,14 @@ def store(keeping: Keeping, beta: Host) -> Store:
     return adding.add_store("far", beta, "/srv/store/")
 
 
-def manifest(key: str = KEY) -> dict[str, Any]:
-    disk = {
-        "target": "vda",
-        "source": "/srv/images/home.qcow2",
-        "source_format": "qcow2",
-        "mode": "full",
-        "virtual_bytes": 8,
-        "read_bytes": 8,
-        "copied_bytes": 8,
-        "file_bytes": 4,
-        "seconds": 1.0,
-        "file": "vda.qcow2",
-    }
-    return {
-        "generation": key,
-        "vm": {"uuid": VM_UUID, "name": "home"},
-        "host": "alpha",
-        "taken_at": "2026-11-22T23:15:00+00:00",
-        "consistency": "quiesced",
-        "files": {},
-        "disks": [disk],
-    }
+def manifest(store: Store, key: str = KEY, **more: Any) -> dict[str, Any]:
+    """One that this panel wrote."""
+    made = whole(key, store_id=str(store.store_id), panel_id=panel_id(), **more)
+    return signed(checked(made)).as_json()
+
+
+def entry(store: Store, key: str = KEY, **more: Any) -> dict[str, Any]:
+    return {"key": key, "vm_uuid": VM_UUID, "manifest": manifest(store, key), **more}
 
 
 def test_a_store_is_written_down_with_its_room(store: Store) -> None:
@@ -121,9 +120,14 @@ def test_a_store_is_written_down_with_its_room(store: Store) -> None:
     ("name", "path", "word"),
     [
         ("far", "/srv/other", "already is a store far"),
-        ("../far", "/srv/other", "no name for a store"),
-        ("", "/srv/other", "no name for a store"),
+        ("../far", "/srv/other", "not a name for a store"),
+        ("", "/srv/other", "not a name for a store"),
         ("second", "/srv/store", "already is a store"),
+        ("second", "//srv/./store/", "already is a store"),
+        ("second", "/srv/../etc", "On beta: /srv/../etc goes up with"),
+        ("second", "-x", "not an absolute path"),
+        ("second", "", "not an absolute path"),
+        ("second", "/srv/\x1b[2J", "control characters"),
     ],
 )
 def test_what_is_refused_changes_nothing(
@@ -142,7 +146,7 @@ def test_the_keepers_no_is_passed_on_with_the_place(
     keeping.fails = ScriptRefused(code, "/srv/x is no good.")
     with pytest.raises(Refusal, match=r"On beta: /srv/x is no good\. ") as refused:
         adding.add_store("far", beta, "/srv/x")
-    assert refused.value.status == 409
+    assert refused.value.http_status == 409
     assert not Store.objects.exists()
 
 
@@ -159,7 +163,7 @@ def test_a_store_that_another_panel_took_is_taken_back(keeping: Keeping, store: 
 
 
 def test_generations_are_taken_in_once_and_followed(keeping: Keeping, store: Store) -> None:
-    keeping.generations = [{"key": KEY, "vm_uuid": VM_UUID, "manifest": manifest()}]
+    keeping.generations = [entry(store)]
     for _ in range(2):
         looking.look_at(store)
     generation = Generation.objects.get()
@@ -175,14 +179,13 @@ def test_generations_are_taken_in_once_and_followed(keeping: Keeping, store: Sto
 
 
 def test_a_manifest_that_makes_no_sense_harms_nothing_else(keeping: Keeping, store: Store) -> None:
-    broken = manifest("20261122T231600Z-abc123")
-    del broken["vm"]
-    keeping.generations = [
-        {"key": "20261122T231600Z-abc123", "vm_uuid": VM_UUID, "manifest": broken},
-        {"key": KEY, "vm_uuid": VM_UUID, "manifest": manifest()},
-    ]
+    broken = entry(store, "20261122T231600Z-abc123")
+    del broken["manifest"]["vm"]
+    keeping.generations = [broken, entry(store), {"key": 5}]
     looking.look_at(store)
     assert [generation.key for generation in Generation.objects.all()] == [KEY]
+    store.refresh_from_db()
+    assert store.strangers[1].endswith("(manifest.json makes no sense: vm is missing)")
 
 
 def test_a_store_that_is_mounted_read_only_is_said_and_left_as_it_is(
@@ -205,11 +208,13 @@ def test_a_store_that_does_not_answer_keeps_its_last_word(keeping: Keeping, stor
 
 
 def test_only_half_done_generations_of_ended_jobs_are_swept(keeping: Keeping, store: Store) -> None:
-    Job.objects.create(kind="backup", title="t", state="running", state_data={"key": "at-work"})
-    Job.objects.create(kind="backup", title="t", state="failed", state_data={"key": "ended"})
-    keeping.partials = [{"key": key, "vm_uuid": VM_UUID} for key in ("at-work", "ended")]
+    working, ended = "20261122T231500Z-aaaa", "20261122T231500Z-eeee"
+    for state, key in (("running", working), ("failed", ended)):
+        job = Job.objects.create(kind="backup", title="t", state=state)
+        obligations.write(job, PartialGeneration(store.host_id, store.pk, VM_UUID, key))
+    keeping.partials = [{"key": key, "vm_uuid": VM_UUID} for key in (working, ended)]
     looking.look_at(store)
-    assert keeping.dropped == ["ended"]
+    assert keeping.dropped == [ended]
 
 
 def test_a_store_on_the_images_own_file_system_is_shown_as_that(
@@ -239,7 +244,7 @@ def test_the_store_away_from_the_host_is_chosen(keeping: Keeping, store: Store, 
 
 @pytest.fixture
 def generation(keeping: Keeping, store: Store) -> Generation:
-    keeping.generations = [{"key": KEY, "vm_uuid": VM_UUID, "manifest": manifest()}]
+    keeping.generations = [entry(store)]
     looking.look_at(store)
     return Generation.objects.get()
 
@@ -247,27 +252,27 @@ def generation(keeping: Keeping, store: Store) -> Generation:
 def test_a_restore_beside_the_living_original_is_a_copy(generation: Generation, beta: Host) -> None:
     now = timezone.now()
     VM.objects.create(uuid=VM_UUID, name="home", host=beta, first_seen_at=now, seen_at=now)
-    job = ask_for_restore(generation, beta, Wish())
+    job = ask_for_restore(generation, beta, RestoreRequest())
     assert job.parameters["name"] == "home-restored"
     assert job.parameters["is_copy"] is True
     assert job.parameters["uuid"] != VM_UUID
 
 
 def test_a_restore_of_a_lost_vm_is_that_vm(generation: Generation, beta: Host) -> None:
-    job = ask_for_restore(generation, beta, Wish())
+    job = ask_for_restore(generation, beta, RestoreRequest())
     assert (job.parameters["name"], job.parameters["uuid"]) == ("home", VM_UUID)
 
 
 def test_what_cannot_be_restored_or_verified_is_refused(generation: Generation, beta: Host) -> None:
     with pytest.raises(Refusal, match="slash"):
-        ask_for_restore(generation, beta, Wish(name="../x"))
+        ask_for_restore(generation, beta, RestoreRequest(name="../x"))
     with pytest.raises(Refusal, match="absolute"):
-        ask_for_restore(generation, beta, Wish(path="srv"))
+        ask_for_restore(generation, beta, RestoreRequest(path="srv"))
     with pytest.raises(Refusal, match="level"):
         ask_for_verify(generation, 3)
     generation.state, generation.damage = "damaged", "vda.qcow2 is gone"
     with pytest.raises(Refusal, match="vda of generation .* is damaged"):
-        ask_for_restore(generation, beta, Wish())
+        ask_for_restore(generation, beta, RestoreRequest())
     assert not Job.objects.exists()
 
 
@@ -284,6 +289,9 @@ def test_what_cannot_be_restored_or_verified_is_refused(generation: Generation, 
         ("generations/20300101/verify", {}, 404, "no generation"),
         (f"generations/{KEY}/restore", {"to": "gamma"}, 404, "gamma"),
         (f"generations/{KEY}/restore", {"to": "beta", "start": "yes"}, 400, "true or false"),
+        (f"generations/{KEY}/restore", {"to": "beta", "accept_reach": "yes"}, 400, "code of a"),
+        (f"generations/{KEY}/restore", {"to": "beta", "accept_reach": 1}, 400, "must be text"),
+        (f"generations/{KEY}/restore", {"to": "beta", "drop_reach": "x"}, 400, "true or false"),
     ],
 )
 def test_the_api_refuses_in_one_sentence(
@@ -329,7 +337,7 @@ def test_how_full_a_store_is_is_noted_once_a_day(store: Store, keeping: Keeping)
         looking.look_at(store)
     with time_machine.travel("2031-11-21T10:00:00Z", tick=False):
         looking.look_at(store)
-        keeping.generations = [{"key": KEY, "manifest": manifest()}]
+        keeping.generations = [entry(store)]
         looking.look_at(store)
     first, second = store.readings.filter(day__year=2031)
     assert (first.day.day, first.size_bytes, first.available_bytes, first.kept_bytes) == (
@@ -338,7 +346,7 @@ def test_how_full_a_store_is_is_noted_once_a_day(store: Store, keeping: Keeping)
         60,
         0,
     )
-    assert (second.day.day, second.kept_bytes) == (21, sum_of_files(manifest()))
+    assert (second.day.day, second.kept_bytes) == (21, sum_of_files(manifest(store)))
 
 
 def sum_of_files(found: dict[str, Any]) -> int:

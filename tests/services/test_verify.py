@@ -1,21 +1,25 @@
 """Real stores with a flipped bit in each kind of place: found, named, and no innocent is marked."""
 
+import dataclasses
 import json
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from backups.models import Generation, GenerationDisk, Policy, Store
-from backups.services.verify import ask_for_verify, verify
-from labpanel.adapters.machine import Machine
-from labpanel.adapters.prover import Prover
-from labpanel.adapters.script_session import ScriptRefused
-from labpanel.adapters.scripts.surroundings import write_marker
+from backups.services.proof.verify import ask_for_verify, verify
+from hosts.models import Finding
+from labpanel.adapters.ssh.machine import Machine
+from labpanel.adapters.ssh.session import ScriptRefused
+from labpanel.adapters.store.prover import Prover
 from labpanel.jobs.models import Job
 from labpanel.jobs.states import State
 from labpanel.jobs.work import Cancelled, Failed, Work
+from labpanel.lib.store_format.content import ContentRead
+from labpanel.onhost.store.store_marker import write_marker
 from tests.pages import factory
 from tests.services.shelved import BLOCK, BLOCKS, Made, keep, made_store, random_view
 
@@ -129,7 +133,7 @@ def data_offset(made: Made, key: str, block: int) -> int:
 @pytest.mark.parametrize(
     ("key", "block", "showing"),
     [
-        (FIRST, 9, {FIRST, SECOND, THIRD}),  # nobody rewrote it
+        (FIRST, 9, {FIRST, SECOND, THIRD}),  # it was not rewritten
         (FIRST, 1, {FIRST, SECOND}),  # the third did
         (FIRST, 0, {FIRST}),  # the second did
         (SECOND, 0, {SECOND, THIRD}),
@@ -201,7 +205,7 @@ def test_every_part_of_qcow2_is_hashed(made: Made, region: str, seen_by_reading:
     places = {"header": 300, "L1": l1 + 5, "L2": l2 + 8 * 4 * 9 + 4, "refcounts": refcounts + 6}
     made.flip(FIRST, "vda.qcow2", places[region])
     assert "vda.qcow2 is not what was written" in verified(FIRST, 1)
-    # What nobody's view shows leaves alone what is built on it.
+    # What no reader's view shows does not touch what is built on it.
     assert damaged() == ({FIRST, SECOND, THIRD} if seen_by_reading else {FIRST})
     assert bool(bads()) == seen_by_reading
 
@@ -229,7 +233,7 @@ def test_a_lost_list_and_rotten_content(made: Made) -> None:
 def test_another_generations_manifest_in_the_place(made: Made) -> None:
     text = (made.place(FIRST) / "manifest.json").read_text()
     (made.place(SECOND) / "manifest.json").write_text(text)
-    assert "manifest.json is not what was written" in verified(SECOND, 1)
+    assert f"manifest.json is another one's: it tells of generation {FIRST}" in verified(SECOND, 1)
     assert damaged() == {SECOND}
 
 
@@ -265,7 +269,7 @@ def test_reading_keeps_below_the_policys_speed(made: Made, monkeypatch: pytest.M
         caps.append(cap)
         return Prover(machine, store, cap)
 
-    monkeypatch.setattr("backups.services.verify.Prover", prover)
+    monkeypatch.setattr("backups.services.proof.verify.Prover", prover)
     assert "is whole" in verified(FIRST, 1)
     vm = factory.make_vm(factory.make_host("alpha"), "home")
     Generation.objects.update(vm=vm)
@@ -278,11 +282,11 @@ def test_reading_keeps_below_the_policys_speed(made: Made, monkeypatch: pytest.M
 
 
 def test_a_file_that_cannot_be_read_is_named(made: Made) -> None:
-    """A directory in a file's place: reading it fails as a bad sector does, with an OSError."""
+    """A directory in a file's place: it fails as a bad sector does, with an OSError."""
     path = made.place(FIRST) / "RECOVER.txt"
     path.unlink()
     path.mkdir()
-    assert "RECOVER.txt cannot be read (Is a directory)" in verified(FIRST, 1)
+    assert "RECOVER.txt cannot be read (it is not a regular file)" in verified(FIRST, 1)
     assert damaged() == {FIRST}
 
 
@@ -293,3 +297,60 @@ def test_a_cancelled_verification_says_nothing(made: Made) -> None:
     with pytest.raises(Cancelled):
         verify(Work(job))
     assert made.row(FIRST).verified_at is None
+
+
+def unread(made: Made) -> list[str]:
+    found = Finding.objects.filter(kind="store-error", resolved_at=None)
+    return [each.sentence for each in found.order_by("subject")]
+
+
+def test_what_the_store_cannot_read_speaks_against_its_drive(
+    made: Made, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As onhost/store/prover.py says it of a file, and of blocks of a disk."""
+    vm = factory.make_vm(factory.make_host("alpha"), "home")
+    Generation.objects.update(vm=vm)
+    real = Prover.files
+    said = {"vda.qcow2": "cannot be read (Input/output error)"}
+
+    def files(prover: Prover, uuid: str, key: str, hashes: dict[str, str], *told: object) -> object:
+        found = real(prover, uuid, key, hashes)
+        return {**found, **(said if key == THIRD and "vda.qcow2" in hashes else {})}
+
+    monkeypatch.setattr(Prover, "files", files)
+    assert "is damaged: vda.qcow2 cannot be read" in verified(THIRD, 1)
+    (sentence,) = unread(made)
+    assert sentence.startswith(
+        f"The store shelf ({made.folder} on the panel’s machine) could not read {THIRD}/vda.qcow2"
+    )
+    hold = vm.holds.get(released_at=None)
+    assert "could not read" in hold.reason
+    verified(SECOND, 1)  # another generation's files say nothing of that one
+    assert len(unread(made)) == 1
+    monkeypatch.setattr(Prover, "files", real)
+    verified(THIRD, 1)
+    assert unread(made) == []
+
+
+def test_blocks_that_cannot_be_read_are_named(made: Made, monkeypatch: pytest.MonkeyPatch) -> None:
+    vm = factory.make_vm(factory.make_host("alpha"), "home")
+    Generation.objects.update(vm=vm)
+    real = Prover.content
+
+    def content(prover: Prover, *given: Any, **more: Any) -> ContentRead:
+        read = real(prover, *given, **more)
+        span = [[BLOCK, 2 * BLOCK]]
+        return dataclasses.replace(read, bad=span, unreadable=span, root="0" * 64)
+
+    monkeypatch.setattr(Prover, "content", content)
+    verified(FIRST, 2)
+    (sentence,) = unread(made)
+    assert f"could not read bytes {BLOCK}–{2 * BLOCK - 1} of {FIRST}/vda.qcow2" in sentence
+
+
+def test_a_flipped_bit_is_no_error_of_a_drive(made: Made) -> None:
+    """It was read well: what is wrong there is the copy."""
+    factory.make_host("alpha")
+    made.flip(THIRD, "vda.qcow2", -100)
+    verified(THIRD, 1)
+    assert unread(made) == []

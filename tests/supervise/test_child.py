@@ -31,7 +31,7 @@ async def kept(child: Child, seconds: float) -> None:
 
 
 def lives(pid: int) -> bool:
-    """False for zombies too: nobody may be there to take their status."""
+    """False for zombies too: there may be no parent to take their status."""
     try:
         text = Path(f"/proc/{pid}/stat").read_text()
     except OSError:

@@ -32,7 +32,9 @@ def test_a_taken_port_is_named() -> None:
         other.bind(("127.0.0.1", 0))
         other.listen()
         port = other.getsockname()[1]
-        with pytest.raises(BadListen, match=f"127.0.0.1:{port}.*LABPANEL_LISTEN"):
+        with pytest.raises(
+            BadListen, match=f"port {port} on 127.0.0.1 is used by .*LABPANEL_LISTEN"
+        ):
             settle(Listen("127.0.0.1", port))
 
 

@@ -2,15 +2,18 @@
 
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from labpanel.supervise import health
 from labpanel.supervise.claim import Claim
 from tests.supervise.test_child import gone
 
@@ -25,7 +28,8 @@ def home(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def supervise(home: Path) -> Iterator[Supervise]:
-    clean = {k: v for k, v in os.environ.items() if k not in {"REDIS_URL", "DATABASE_URL"}}
+    without = {"REDIS_URL", "DATABASE_URL", "HOME"}
+    clean = {k: v for k, v in os.environ.items() if k not in without}
     changes = {"LABPANEL_HOME": str(home), "LABPANEL_LISTEN": "127.0.0.1:0"}
     environment = {**clean, **changes, "LABPANEL_ADD_LOCAL": "0", "LABPANEL_LOG_LEVEL": "INFO"}
 
@@ -39,6 +43,7 @@ def supervise(home: Path) -> Iterator[Supervise]:
             text=True,
             timeout=250,
             check=False,
+            umask=0o022,
         )
 
     yield call
@@ -50,11 +55,28 @@ def children_of(pid: int) -> dict[str, int]:
     found = {}
     for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
         line = Path(f"/proc/{child}/cmdline").read_text().replace("\0", " ")
-        for word in ("redis-server", "uvicorn", "-Q quick", "-Q long", "supervise.beat"):
+        for word in ("redis-server", "labpanel.door", "-Q quick", "-Q long", "supervise.beat"):
             if word in line:
                 found[word] = int(child)
                 break
     return found
+
+
+def open_to_others(folder: Path) -> list[Path]:
+    """What other users of the machine could read. Pages' files lie behind their folder's mode."""
+    found = [folder, *(path for path in folder.rglob("*") if "static" not in path.parts)]
+    return [path for path in found if not path.is_symlink() and path.stat().st_mode & 0o077]
+
+
+def eventually(url: str, database: str) -> bool:
+    """Whether the health check says so of the database before long."""
+    until = time.monotonic() + 60
+    while time.monotonic() < until:
+        said = health.says(url)
+        if said is not None and said["database"] == database:
+            return True
+        time.sleep(0.5)
+    return False
 
 
 def test_up_heals_itself_and_leaves_nothing(home: Path, supervise: Supervise) -> None:
@@ -66,7 +88,15 @@ def test_up_heals_itself_and_leaves_nothing(home: Path, supervise: Supervise) ->
     with urllib.request.urlopen(f"{holder.url}/healthz", timeout=5) as answer:  # noqa: S310
         assert answer.status == 200
     before = children_of(holder.pid)
-    assert set(before) == {"redis-server", "uvicorn", "-Q quick", "-Q long", "supervise.beat"}
+    assert set(before) == {"redis-server", "labpanel.door", "-Q quick", "-Q long", "supervise.beat"}
+
+    assert open_to_others(home) == []
+    assert open_to_others(Path(f"/proc/{before['redis-server']}/cwd").resolve()) == []
+    with closing(sqlite3.connect(home / "labpanel.sqlite3", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")  # as a program that hangs holds it
+        assert eventually(holder.url, "cannot be written")
+        other.execute("ROLLBACK")
+        assert eventually(holder.url, "ok")
 
     again = supervise("up", "--detach")
     assert again.returncode == 1
@@ -114,5 +144,5 @@ def test_a_taken_port_is_said_at_once(home: Path, supervise: Supervise) -> None:
         check=False,
     )
     assert done.returncode == 1
-    assert f"cannot listen on 127.0.0.1:{port}" in done.stderr
+    assert f"port {port} on 127.0.0.1 is used by the panel of {home}" in done.stderr
     assert "Traceback" not in done.stderr

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from backups.selectors.coverage import CoverageRow
+from backups.selectors.coverage.coverage import CoverageRow
 from labpanel.lib.durations import between
 from labpanel.lib.units import listed
 
@@ -21,7 +21,7 @@ _BUT = {"stale": ", too old", "unverified": ", not read back", "unrehearsed": ",
 
 
 @dataclass(frozen=True, slots=True)
-class Copy:
+class CopyState:
     """The copy state of a VM in a few words. `level` is one of LEVEL_ORDER."""
 
     level: str
@@ -36,19 +36,19 @@ def by_vm(rows: Iterable[CoverageRow]) -> dict[UUID, list[CoverageRow]]:
     return found
 
 
-def copy_state(rows: Sequence[CoverageRow], now: datetime) -> Copy:
+def copy_state(rows: Sequence[CoverageRow], now: datetime) -> CopyState:
     """Of one VM, whose rows come worst first."""
     if not rows:
-        return Copy("unknown", "no disk")
+        return CopyState("unknown", "no disk")
     worst = rows[0]
     if worst.mild:
-        return Copy(worst.level, f"{worst.disk}: a copy is broken")
+        return CopyState(worst.level, f"{worst.disk}: a copy is broken")
     alike = [row.disk for row in rows if row.verdict == worst.verdict]
     if worst.verdict in _WORDS:
         one, many = _WORDS[worst.verdict]
         if len(alike) == 1:
-            return Copy(worst.level, f"{alike[0]} {one}")
+            return CopyState(worst.level, f"{alike[0]} {one}")
         what = listed(alike) if len(alike) == 2 else f"{len(alike)} disks"
-        return Copy(worst.level, f"{what} {many}")
+        return CopyState(worst.level, f"{what} {many}")
     oldest = min((row.newest.taken_at for row in rows if row.newest), default=now)
-    return Copy(worst.level, f"copy {between(oldest, now)} ago{_BUT.get(worst.verdict, '')}")
+    return CopyState(worst.level, f"copy {between(oldest, now)} ago{_BUT.get(worst.verdict, '')}")

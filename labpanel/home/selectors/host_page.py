@@ -5,19 +5,21 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from backups.models import Store
-from backups.selectors.coverage import coverage
-from backups.selectors.exposure import Death, deaths
-from backups.selectors.speeds import speeds
+from backups.selectors.coverage.exposure import Death, deaths
+from backups.selectors.restore.bring_back import BringAll, bring_backs, losses_of
+from backups.selectors.stores.speeds import speeds
 from hosts.models import FileSystem, Finding, Host, PhysicalDisk
-from hosts.rules.presence import Presence
-from hosts.selectors.findings import DriveState, checked, drives, open_findings
-from labpanel.home.selectors.copies import by_vm, copy_state
-from labpanel.home.selectors.latest import NOTHING, Latest, latest_by_owner, latest_of
-from labpanel.home.selectors.overview import VMLine, host_presence, host_word
+from hosts.rules.health.presence import Presence
+from hosts.selectors.findings import DriveState, drives
+from labpanel.home.selectors.latest import NOTHING, Latest, latest_of
+from labpanel.home.selectors.overview import VMLine, host_word, vm_lines
+from labpanel.home.selectors.wrong import facts, wrong
+from labpanel.home.state import SILENT, Headline
+from labpanel.symptoms.kinds import Kind
 
 
 @dataclass(frozen=True, slots=True)
-class Drive:
+class DriveRow:
     """A drive, what it said last, and the VMs whose images lie on it."""
 
     state: DriveState
@@ -25,7 +27,7 @@ class Drive:
 
 
 @dataclass(frozen=True, slots=True)
-class Mount:
+class MountRow:
     file_system: FileSystem
     level: str
     word: str
@@ -43,11 +45,18 @@ class HostPage:
     load: Latest
     devices: list[Latest]
     nics: list[Latest]
-    mounts: list[Mount]
-    drives: list[Drive]
+    mounts: list[MountRow]
+    drives: list[DriveRow]
     vms: list[VMLine]
     death: Death
     stores: list[Store]
+    bring: BringAll
+    wrong: list[Headline]
+
+    @property
+    def silence(self) -> Headline | None:
+        """That it does not answer, where no finding says so."""
+        return next((each for each in self.wrong if each.kind == SILENT), None)
 
     @property
     def sure(self) -> bool:
@@ -60,14 +69,14 @@ class HostPage:
 
 
 def host_page(host: Host, now: datetime) -> HostPage:
-    findings = open_findings(host)
-    state = host_presence(host, now)
-    looked_at = host.pk in checked(now)
+    about = facts(now, host)
+    findings, rows, vms = about.findings, about.rows, about.vms
+    state = about.presences[host.pk]
+    looked_at = host.pk in about.looked_at
     level, word = host_word(host, findings, state, checked=looked_at)
     latest = latest_of(host, now)
-    rows = coverage(now, host=host)
-    samples, disks = latest_by_owner("vm", now), by_vm(rows)
-    vms = host.vms.filter(missing_since=None).defer("xml", "inactive_xml")
+    death = deaths([host], rows, speeds(), now)[0]
+    back = bring_backs(vms, findings, losses_of([death]), now)
     known = state.state == "up"
     return HostPage(
         host=host,
@@ -80,32 +89,31 @@ def host_page(host: Host, now: datetime) -> HostPage:
         devices=latest.get("block-device", []),
         nics=latest.get("host-nic", []),
         mounts=_mounts(host, findings, known=known),
-        drives=_drives(host),
-        vms=[
-            VMLine(vm, known, samples.get(vm.pk, NOTHING), copy_state(disks.get(vm.uuid, []), now))
-            for vm in vms
-        ],
-        death=deaths([host], rows, speeds(), now)[0],
+        drives=_drives(host, now),
+        vms=vm_lines(vms, {host.pk} if state.state == "up" else set(), rows, findings, now),
+        death=death,
         stores=list(host.stores.all()),
+        bring=BringAll(host, tuple(back.values())),
+        wrong=wrong(about),
     )
 
 
-def _mounts(host: Host, findings: Iterable[Finding], *, known: bool) -> list[Mount]:
+def _mounts(host: Host, findings: Iterable[Finding], *, known: bool) -> list[MountRow]:
     mounts = host.file_systems.filter(missing_since=None).prefetch_related("images__vm")
     found = []
     for mount in mounts:
-        level, word = _verdict(findings, "file-system", {mount.mount_point}, known=known)
+        level, word = _verdict(findings, Kind.FILE_SYSTEM, {mount.mount_point}, known=known)
         vms = sorted({disk.vm.name for disk in mount.images.all() if not disk.missing_since})
-        found.append(Mount(mount, level, word, vms))
+        found.append(MountRow(mount, level, word, vms))
     return sorted(found, key=lambda each: each.level != "bad")
 
 
-def _drives(host: Host) -> list[Drive]:
+def _drives(host: Host, now: datetime) -> list[DriveRow]:
     carried = _carried(host)
     order = ("bad", "watch", "unknown", "good")
-    states = [each for each in drives(host) if each.disk.missing_since is None]
+    states = [each for each in drives(host, now) if each.disk.missing_since is None]
     states.sort(key=lambda each: order.index(each.level))
-    return [Drive(each, sorted(carried.get(each.disk.pk, ()))) for each in states]
+    return [DriveRow(each, sorted(carried.get(each.disk.pk, ()))) for each in states]
 
 
 def _carried(host: Host) -> dict[int, set[str]]:
@@ -120,7 +128,7 @@ def _carried(host: Host) -> dict[int, set[str]]:
 
 
 def _verdict(
-    findings: Iterable[Finding], kind: str, subjects: set[str], *, known: bool
+    findings: Iterable[Finding], kind: Kind, subjects: set[str], *, known: bool
 ) -> tuple[str, str]:
     for finding in findings:
         if finding.kind == kind and finding.subject in subjects:

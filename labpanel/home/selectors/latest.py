@@ -49,7 +49,7 @@ def latest_by_owner(kind: str, now: datetime) -> dict[int, Latest]:
 
 def _read(subject: Subject, now: datetime) -> Latest:
     values: dict[str, float] = {}
-    if now.timestamp() - subject.latest_at <= FRESH_SECONDS:
+    if abs(now.timestamp() - subject.latest_at) <= FRESH_SECONDS:
         row = unpack(bytes(subject.latest))
         names = LAYOUTS.get(subject.kind, ())
         values = {

@@ -8,10 +8,15 @@ from django.utils import timezone
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
-from backups.rules.coverage import spelled
-from backups.rules.days import DAMAGED, FAILED, MISSED, QUIET, WORKED, Day
-from backups.selectors.time_line import WAYS
+from backups.rules.coverage import coverage
+from backups.rules.coverage.coverage import spelled
+from backups.rules.coverage.days import DAMAGED, FAILED, MISSED, QUIET, WORKED, Day
+from backups.selectors.copies.time_line import WAYS
+from hosts.models import Finding
+from hosts.selectors.findings import acts
+from labpanel.home.state import Headline
 from labpanel.lib import durations, units
+from labpanel.lib.page_words import page_words
 
 register = template.Library()
 
@@ -34,6 +39,14 @@ for _name, _say in (
 ):
     register.filter(_name, _known(_say))
 register.filter("span", durations.span)
+register.filter("page_words", page_words)
+register.filter("acts_of", acts)
+
+
+@register.filter
+def at_least_a_second(seconds: float) -> float:
+    """Nothing comes back in no time, however small it is."""
+    return max(1.0, seconds)
 
 
 @register.filter
@@ -44,12 +57,13 @@ def days(number: float) -> str:
 
 # Every state has a word and a shape; colour only repeats it. What is not listed is unknown.
 LEVELS = {
-    "good": "good", "done": "good", "complete": "good", "covered": "good", "up": "good",
-    "watch": "watch", "stale": "watch", "unverified": "watch", "unrehearsed": "watch",
-    "local only": "watch", "cancelled": "none", "paused": "watch", "waiting": "none",
-    "bad": "bad", "none": "bad", "broken": "bad", "damaged": "bad", "missing": "bad",
+    **coverage.LEVELS,
+    "good": "good", "done": "good", "complete": "good", "up": "good",
+    "watch": "watch", "cancelled": "none", "paused": "watch", "waiting": "none",
+    "bad": "bad", "damaged": "bad", "missing": "bad",
     "failed": "bad", "errored": "bad", "lost": "bad", "crashed": "bad",
     "running": "busy",
+    "unknown": "none", "excluded": "none",
 }  # fmt: skip
 
 
@@ -165,7 +179,7 @@ def took(begun: datetime, ended: datetime) -> str:
 
 @register.filter
 def moment(text: str) -> SafeString | str:
-    """A time of a JSON value; what is no time is shown as it is."""
+    """A time of a JSON value; what is not a time is shown as it is."""
     try:
         then = datetime.fromisoformat(text)
     except (TypeError, ValueError):
@@ -235,12 +249,38 @@ def level_words(level: str) -> str:
 
 
 @register.filter
-def coded(text: str) -> SafeString:
-    """Sentences in which `commands` stand between back-ticks."""
-    parts = str(text).split("`")
+def coded(text: str, names: Iterable[str] = ()) -> SafeString:
+    """Sentences of ours in which `commands` stand between back-ticks. What is in `names` comes from
+    outside and is shown as it is: a VM may be called `rm`."""
+    marks = {f"\ue000{place}\ue001": name for place, name in enumerate(sorted(names, key=len))}
+    shown = str(text)
+    for mark, name in reversed(marks.items()):  # the longest first: one may be part of another
+        if "`" in name:
+            shown = shown.replace(name, mark)
+    parts = shown.split("`")
     if len(parts) % 2 == 0:
-        return format_html("{}", text)
+        parts = [shown]
     pieces = (
         (("<code>{}</code>" if place % 2 else "{}"), part) for place, part in enumerate(parts)
     )
-    return SafeString("".join(format_html(shape, part) for shape, part in pieces))
+    html = "".join(format_html(shape, part) for shape, part in pieces)
+    for mark, name in marks.items():
+        html = html.replace(mark, format_html("{}", name))
+    return SafeString(html)
+
+
+@register.filter
+def advised(finding: Finding) -> SafeString:
+    """A finding's advice."""
+    return coded(finding.advice, _names_of(finding))
+
+
+@register.filter
+def explained(headline: Headline) -> SafeString:
+    """What stands below the headline."""
+    names = _names_of(headline.finding) if isinstance(headline.finding, Finding) else []
+    return coded(headline.text, [*names, *headline.vms])
+
+
+def _names_of(finding: Finding) -> list[str]:
+    return [finding.subject, *(vm.name for vm in finding.vms.all())]

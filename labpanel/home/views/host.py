@@ -6,6 +6,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_safe
 
 from hosts.models import Host
+from hosts.services.machines.remove_host import what_goes
 from labpanel.home.ranges import chosen_range, links
 from labpanel.home.selectors.host_page import host_page
 
@@ -18,6 +19,7 @@ def host(request: HttpRequest, name: str) -> HttpResponse:
     context = {
         "host": found,
         "page": page,
+        "goes": what_goes(found),
         "placeholders": range(4 + len(page.devices)),
         "range": chosen,
         "ranges": links(chosen),

@@ -7,7 +7,8 @@ from django.shortcuts import get_object_or_404, render
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 
-from backups.selectors.instants import instants_of
+from backups.selectors.restore.instants import instants_of
+from backups.selectors.restore.made import made_vm
 from hosts.models import VM
 from labpanel.home.ranges import chosen_range, links
 from labpanel.home.selectors.vm_page import vm_page
@@ -21,6 +22,7 @@ def vm(request: HttpRequest, uuid: UUID) -> HttpResponse:
     context = {
         "vm": found,
         "page": page,
+        "made": made_vm(found),
         "instants": instants_of(found.uuid),
         "placeholders": range(2 + len(page.disks)),
         "range": chosen,

@@ -42,7 +42,7 @@ class Migration(migrations.Migration):
             options={
                 'ordering': ('-created_at', '-pk'),
                 'indexes': [models.Index(fields=['state', 'beat_at'], name='jobs_job_state_c24a61_idx'), models.Index(fields=['subject'], name='jobs_job_subject_4821d3_idx')],
-                'constraints': [models.UniqueConstraint(condition=models.Q(('state__in', ['waiting', 'running']), models.Q(('lock_key', ''), _negated=True)), fields=('lock_key',), name='one_active_job_for_a_lock', violation_error_message='Another job is already at work on this.')],
+                'constraints': [models.UniqueConstraint(condition=models.Q(('state__in', ['waiting', 'running']), models.Q(('lock_key', ''), _negated=True)), fields=('lock_key',), name='one_active_job_for_a_lock', violation_error_message='Another job already works on this.')],
             },
         ),
         migrations.CreateModel(

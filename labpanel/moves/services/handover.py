@@ -6,20 +6,20 @@ from there. A source that does not answer proves nothing: then nothing is starte
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from labpanel.adapters import move_xml
 from labpanel.adapters.errors import AdapterError
-from labpanel.moves.services.ends import Ends, Seen
+from labpanel.adapters.libvirt.xml import move_xml
+from labpanel.lib.vm_state import DomainState
+from labpanel.moves.services.ends import Ends
 
 ABORT_SECONDS = 40
 RETRY_SECONDS = 0.5
-_DESTROY_SECONDS = 60
 
 
-class Place(StrEnum):
+class Whereabouts(StrEnum):
     """Where the VM is. UNKNOWN: not to be established now; both sides stay as they are."""
 
     SOURCE = "source"
@@ -29,7 +29,7 @@ class Place(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Handover:
-    """All that a settling needs, kept in the job's state_data before the first step.
+    """All that a settling needs, written down before the first step.
 
     `made` are the files made at the destination, `left` those that stay at the source under
     another name; `runs` says whether it is to run in the end.
@@ -47,81 +47,80 @@ class Handover:
     runs: bool
     autostart: bool
 
-    def kept(self) -> dict[str, Any]:
-        return asdict(self)
-
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class HandoverOutcome:
     """`sentence` says where the VM is, and what is still to be done if anything is."""
 
-    place: Place
+    place: Whereabouts
     sentence: str
 
 
-def resolve(ends: Ends, hand: Handover) -> Outcome:
+def resolve(ends: Ends, hand: Handover) -> HandoverOutcome:
     """Ask both hosts where the VM is and make that true and clean. Never raises for a host that
     does not answer."""
     try:
         source = _source_at_rest(ends, hand)
     except AdapterError as error:
-        return Outcome(Place.UNKNOWN, _source_silent(ends, hand, error))
+        return HandoverOutcome(Whereabouts.UNKNOWN, _source_silent(ends, hand, error))
     try:
-        there = ends.destination.see(hand.uuid)
+        there = ends.destination.libvirt.state(hand.uuid)
     except AdapterError as error:
-        return Outcome(Place.UNKNOWN, _destination_silent(hand, source, error))
+        return HandoverOutcome(Whereabouts.UNKNOWN, _destination_silent(hand, source, error))
     if source.known and not source.left and there.active and not there.paused:
-        return Outcome(Place.UNKNOWN, _twice(hand))
+        return HandoverOutcome(Whereabouts.UNKNOWN, _twice(hand))
     if source.known and not (source.left and there.active):
         return _keep_source(ends, hand, source, there)
     if not there.known:
-        return Outcome(Place.UNKNOWN, _nowhere(hand))
+        return HandoverOutcome(Whereabouts.UNKNOWN, _nowhere(hand))
     notes = finish(ends, hand).notes
-    return Outcome(
-        Place.DESTINATION, " ".join([f"{hand.name} is on {hand.destination} now.", *notes])
+    return HandoverOutcome(
+        Whereabouts.DESTINATION, " ".join([f"{hand.name} is on {hand.destination} now.", *notes])
     )
 
 
-def _source_at_rest(ends: Ends, hand: Handover) -> Seen:
+def _source_at_rest(ends: Ends, hand: Handover) -> DomainState:
     """The source's word once no migration is under way any more; an outgoing one is stopped."""
     until = time.monotonic() + ABORT_SECONDS
     while True:
-        seen = ends.source.see(hand.uuid)
-        if not seen.active or not ends.source.call("job_stats", uuid=hand.uuid):
-            return ends.source.see(hand.uuid)
+        seen = ends.source.libvirt.state(hand.uuid)
+        if not seen.active or ends.source.libvirt.job_stats(hand.uuid) is None:
+            return ends.source.libvirt.state(hand.uuid)
         if time.monotonic() > until:
             raise AdapterError(f"The migration of {hand.name} does not stop on {hand.source}.")
         try:
-            ends.source.call("abort_move", uuid=hand.uuid)
+            ends.source.libvirt.abort_move(hand.uuid)
         except AdapterError:
             pass  # it ended in between, or is past the point of aborting: the next look tells
         time.sleep(RETRY_SECONDS)
 
 
-def _keep_source(ends: Ends, hand: Handover, source: Seen, there: Seen) -> Outcome:
+def _keep_source(
+    ends: Ends, hand: Handover, source: DomainState, there: DomainState
+) -> HandoverOutcome:
     """The VM stays where it was; what was begun at the destination goes."""
     clear_destination(ends, hand, there)
     if source.paused and hand.runs:
-        ends.source.call("resume", uuid=hand.uuid)
+        ends.source.libvirt.resume(hand.uuid)
     state = "runs" if source.active and hand.runs else "is"
-    return Outcome(Place.SOURCE, f"{hand.name} {state} on {hand.source} as before.")
+    return HandoverOutcome(Whereabouts.SOURCE, f"{hand.name} {state} on {hand.source} as before.")
 
 
-def clear_destination(ends: Ends, hand: Handover, there: Seen) -> None:
+def clear_destination(ends: Ends, hand: Handover, there: DomainState) -> None:
     """Remove the paused or shut-off copy and this move's own images, nothing else."""
     end = ends.destination
     if there.known and _is_the_copy(ends, hand):
         if there.active:
-            end.call("destroy", deadline=_DESTROY_SECONDS, uuid=hand.uuid)
-        if end.see(hand.uuid).known:
-            end.call("undefine", uuid=hand.uuid)
+            end.libvirt.destroy(hand.uuid)
+        if end.libvirt.state(hand.uuid).known:
+            end.libvirt.undefine(hand.uuid)
     end.ground.remove(hand.token, hand.made)
 
 
 def _is_the_copy(ends: Ends, hand: Handover) -> bool:
     """Whether the domain there lies on images that this move made."""
-    said = ends.destination.call("move_facts", uuid=hand.uuid)
-    sources = {disk.source for disk in move_xml.needs(said["xml"]).disks if disk.source}
+    said = ends.destination.libvirt.move_facts(hand.uuid)
+    sources = {disk.source for disk in move_xml.needs(said.xml).disks if disk.source}
     return not sources or bool(sources & set(hand.made))
 
 
@@ -138,14 +137,14 @@ def finish(ends: Ends, hand: Handover) -> Finished:
     """The source has let go: run at the destination. Each step may be done twice. Raises an
     AdapterError while it is not certain that it runs there."""
     source, destination = ends.source, ends.destination
-    now = source.see(hand.uuid)
+    now = source.libvirt.state(hand.uuid)
     if now.active:
         raise AdapterError(f"{hand.name} still runs on {hand.source}.")
     if now.left:
-        source.call("undefine", uuid=hand.uuid)
+        source.libvirt.undefine(hand.uuid)
     resumed = None
-    if hand.runs and destination.see(hand.uuid).paused:
-        destination.call("resume", uuid=hand.uuid)
+    if hand.runs and destination.libvirt.state(hand.uuid).paused:
+        destination.libvirt.resume(hand.uuid)
         resumed = time.monotonic()
     return Finished(resumed, tuple(_tidy(ends, hand)))
 
@@ -171,7 +170,7 @@ def _tidy(ends: Ends, hand: Handover) -> Iterator[str]:
 
 def _set_autostart(ends: Ends, hand: Handover) -> None:
     if hand.autostart:
-        ends.destination.call("set_autostart", uuid=hand.uuid, on=True)
+        ends.destination.libvirt.set_autostart(hand.uuid, on=True)
 
 
 def _source_silent(ends: Ends, hand: Handover, error: AdapterError) -> str:
@@ -184,7 +183,7 @@ def _source_silent(ends: Ends, hand: Handover, error: AdapterError) -> str:
 def _copy_there(ends: Ends, hand: Handover) -> str:
     """What the destination has while the source is silent; it is never started on that."""
     try:
-        there = ends.destination.see(hand.uuid)
+        there = ends.destination.libvirt.state(hand.uuid)
     except AdapterError:
         return f"Nor does {hand.destination}: where {hand.name} is cannot be established."
     if not there.known:
@@ -198,8 +197,8 @@ def _copy_there(ends: Ends, hand: Handover) -> str:
     )
 
 
-def _destination_silent(hand: Handover, source: Seen, error: AdapterError) -> str:
-    """A source that libvirt left paused stays so: somebody may have started the copy by hand."""
+def _destination_silent(hand: Handover, source: DomainState, error: AdapterError) -> str:
+    """A source that libvirt left paused stays so: the copy may have been started by hand."""
     if source.known and not source.left:
         state = "is paused" if source.paused else "runs" if source.active else "is"
         return (
@@ -221,6 +220,6 @@ def _nowhere(hand: Handover) -> str:
 
 def _twice(hand: Handover) -> str:
     return (
-        f"{hand.name} runs on {hand.destination} and is also known on {hand.source}: somebody "
-        f"started it by hand. Nothing was touched; remove it from one of them."
+        f"{hand.name} runs on {hand.destination} and is also known on {hand.source}: it was "
+        f"started by hand. Nothing was touched; remove it from one of them."
     )

@@ -1,5 +1,6 @@
 """Taking a VM to another host: asking for it, and doing it."""
 
+import contextlib
 import secrets
 from datetime import datetime
 from typing import Any
@@ -7,65 +8,80 @@ from typing import Any
 from django.utils import timezone
 
 from hosts.models import VM, Host
-from hosts.services.look import look
-from labpanel.adapters import bus
+from hosts.services.vms.agreement import kept, word_of
+from labpanel.adapters.errors import AdapterError
 from labpanel.jobs import ledger
 from labpanel.jobs.models import Job
 from labpanel.jobs.work import Failed, Work
+from labpanel.lib.actor import Actor
+from labpanel.lib.definition import SILENCE, Word
 from labpanel.lib.refusal import Refusal
 from labpanel.moves.services import ends as both
+from labpanel.moves.services.arrived import arrived
 from labpanel.moves.services.handover import Handover
 from labpanel.moves.services.move_cold import move_cold
 from labpanel.moves.services.move_live import move_live
-from labpanel.moves.services.plan import Plan, in_words, plan
+from labpanel.moves.services.owed import OpenMove
+from labpanel.moves.services.plan import MovePlan, in_words, plan
 
 
-def ask(vm: VM, to: Host | None, asked_by: str) -> Job:
-    """Open the job. Raises Refusal (409) with every obstacle, Busy if the VM is worked on."""
-    found = plan(vm, to)
+def ask(
+    vm: VM, to: Host | None, asked_by: Actor, word: Word = SILENCE, *, on_page: bool = False
+) -> Job:
+    """Open the job. Raises Refusal (409) with every obstacle, `on_page` without what is typed on a
+    command line; Busy if the VM is worked on."""
+    found = plan(vm, to, word)
     if not found.possible:
-        raise Refusal(in_words(found.obstacles), 409)
+        raise Refusal(in_words(found.page_obstacles if on_page else found.obstacles), 409)
     return ledger.open_job(
         "move",
         f"Move {vm.name} to {found.target}",
         subject=f"vm:{vm.uuid}",
         lock_key=f"vm:{vm.uuid}",
         asked_by=asked_by,
-        parameters={"vm": str(vm.uuid), "to": found.target},
+        parameters={"vm": str(vm.uuid), "to": found.target, **kept(word)},
     )
 
 
 def move(work: Work) -> dict[str, Any]:
-    """Do the job: `{"vm", "from", "to", "way", "downtime_ms", "verified", "job", "sentence"}`."""
+    """Do the job: `{"vm", "from", "to", "way", "copied_bytes", "downtime_ms", "verified", "job",
+    "sentence"}`."""
     given = work.job.parameters
     vm = VM.objects.select_related("host").get(uuid=given["vm"])
     source, destination = vm.host, Host.objects.get(name=given["to"])
-    found = plan(vm, destination)
+    found = plan(vm, destination, word_of(given))
     if not found.possible:
         raise Failed(in_words(found.obstacles))
-    for warning in found.warnings:
-        work.line(warning)
+    for line in (*found.warnings, *found.draft.agreed):
+        work.line(line)
     work.check()
     hand = handover(found, timezone.now())
-    work.remember(handover=hand.kept())
+    work.owe(OpenMove(source.pk, hand))
     work.line(f"Moving {vm.name} from {source.name} to {destination.name}, {found.way}.")
-    with both.opened(source.endpoint(), destination.endpoint(), hand.token) as ends:
+    with contextlib.ExitStack() as stack:
+        opened = both.opened(source.endpoint(), destination.endpoint(), hand.token)
+        try:
+            ends = stack.enter_context(opened)
+        except AdapterError:
+            work.no_longer_owes(OpenMove)  # nothing was begun
+            raise
         way = move_live if found.way == "live" else move_cold
         result = way(work, found, ends, hand)
-    work.remember(open=False)
+    work.no_longer_owes(OpenMove)
     arrived(hand, timezone.now())
     return {
         "vm": vm.name,
         "from": source.name,
         "to": destination.name,
         "way": found.way,
+        "copied_bytes": found.copied_bytes,
         **result,
         "job": work.job.pk,
         "sentence": f"{vm.name} is on {destination.name} now.{_pause(result)}",
     }
 
 
-def handover(found: Plan, now: datetime) -> Handover:
+def handover(found: MovePlan, now: datetime) -> Handover:
     """What is written down before anything is touched."""
     assert found.source is not None and found.chosen is not None
     facts, paths = found.source, found.chosen.target.paths
@@ -89,16 +105,7 @@ def handover(found: Plan, now: datetime) -> Handover:
     )
 
 
-def arrived(hand: Handover, now: datetime) -> None:
-    """The VM is its new host's at once; the hosts' own inventories tell the rest."""
-    destination = Host.objects.get(name=hand.destination)
-    VM.objects.filter(uuid=hand.uuid).update(host=destination, missing_since=None)
-    bus.publish("inventory")
-    for name in (hand.destination, hand.source):
-        look(Host.objects.get(name=name), now)
-
-
 def _pause(result: dict[str, Any]) -> str:
     if result["downtime_ms"] is None:
         return ""
-    return f" It stood still for {result['downtime_ms']} ms."
+    return f" Downtime: {result['downtime_ms']} ms."

@@ -1,21 +1,26 @@
 """Moving a VM that is off: its images copied and proven equal by digests taken on both hosts."""
 
+from pathlib import PurePosixPath
 from typing import Any
 
-from labpanel.adapters import move_xml, nbd_relay
+from backups.services.index.evidence import HostImage, noted
+from hosts.models import Host
 from labpanel.adapters.errors import AdapterError
-from labpanel.adapters.image_host import ImageHost
-from labpanel.adapters.mover import Export, Moved, Mover, Tick
+from labpanel.adapters.images.image_host import ImageHost
+from labpanel.adapters.images.mover import Export, Moved, Mover, Tick
+from labpanel.adapters.libvirt.xml import backup_xml
+from labpanel.adapters.ssh import nbd_relay
 from labpanel.jobs.work import Cancelled, Failed, Work
+from labpanel.lib.disks import Below
 from labpanel.lib.moving import MovingDisk
 from labpanel.lib.shapes import Progress
 from labpanel.moves.services.ends import Ends
-from labpanel.moves.services.handover import Handover, Place, finish
+from labpanel.moves.services.handover import Handover, Whereabouts, finish
 from labpanel.moves.services.move_live import broken_off, make_images, settled
-from labpanel.moves.services.plan import Plan
+from labpanel.moves.services.plan import MovePlan
 
 
-def move_cold(work: Work, plan: Plan, ends: Ends, hand: Handover) -> dict[str, Any]:
+def move_cold(work: Work, plan: MovePlan, ends: Ends, hand: Handover) -> dict[str, Any]:
     """Returns `{"downtime_ms": None, "verified": True}`; else the VM is where it was."""
     try:
         make_images(plan, ends, hand)
@@ -26,14 +31,14 @@ def move_cold(work: Work, plan: Plan, ends: Ends, hand: Handover) -> dict[str, A
         if not isinstance(trouble, Cancelled):
             work.line(trouble.sentence)
         outcome = settled(work, ends, hand)
-        if outcome.place == Place.SOURCE and isinstance(trouble, Cancelled):
+        if outcome.place == Whereabouts.SOURCE and isinstance(trouble, Cancelled):
             raise
-        if outcome.place != Place.DESTINATION:
+        if outcome.place != Whereabouts.DESTINATION:
             raise broken_off(trouble, outcome) from trouble
     return {"downtime_ms": None, "verified": True}
 
 
-def _copy_all(work: Work, plan: Plan, ends: Ends, hand: Handover) -> None:
+def _copy_all(work: Work, plan: MovePlan, ends: Ends, hand: Handover) -> None:
     assert plan.chosen is not None
     source, destination = ends.source.ground.machine, ends.destination.ground.machine
     with (
@@ -42,19 +47,39 @@ def _copy_all(work: Work, plan: Plan, ends: Ends, hand: Handover) -> None:
         Mover(source) as reader,
         Mover(destination) as checker,
     ):
+        origin, goal = (Host.objects.get(name=n) for n in (hand.source, hand.destination))
         before = here.stamps(hand.left)
+        below = _below(plan, ends)
         meter = _Meter(work, sum(disk.capacity for disk in plan.disks) * 2)
         for disk in plan.disks:
             path = plan.chosen.target.paths[disk.source]
-            export = Export(here.serve("disk", disk.source, disk.format, writable=False), "disk")
-            sent = _send(meter, disk, path, ends, here, there, reader, export)
-            arrived = _arrived(meter, disk, path, there, checker)
+            reading = here.serve(
+                "disk", disk.source, disk.format, writable=False, below=below[disk.source]
+            )
+            export = Export(reading, "disk")
+            old = HostImage(origin, disk.source, disk.target, hand.name)
+            new = HostImage(goal, path, disk.target, hand.name)
+            with noted(work.job, read=old, write=new):
+                sent = _send(meter, disk, path, ends, here, there, reader, export)
+            with noted(work.job, read=new, write=new):
+                arrived = _arrived(meter, disk, path, there, checker)
             if sent.root != arrived.root or sent.virtual_bytes != arrived.virtual_bytes:
                 raise Failed(f"The copy of {disk.target} is not what was read on {hand.source}.")
             here.stop(export.socket)
             work.line(f"{disk.target}: equal on both hosts, digest {arrived.root[:16]}….")
         if here.stamps(hand.left) != before:
             raise Failed(f"{hand.name} was written to while it was copied; move it again.")
+
+
+def _below(plan: MovePlan, ends: Ends) -> dict[str, Below]:
+    """What each image may be based on: what libvirt names, and files in its storage pools or beside
+    the VM's own images."""
+    assert plan.source is not None
+    disks = backup_xml.source_disks(plan.source.said.inactive_xml)
+    named = {disk.source: disk.chain for disk in disks}
+    own = {str(PurePosixPath(disk.source).parent) for disk in plan.disks}
+    folders = tuple(sorted({*ends.source.libvirt.pool_folders(), *own} - {"/", "."}))
+    return {disk.source: Below(named.get(disk.source, ()), folders) for disk in plan.disks}
 
 
 class _Meter:
@@ -90,7 +115,7 @@ def _send(
         sent = reader.copy(
             export,
             Export(socket, "disk"),
-            told=lambda tick: meter.tell(tick, f"copying {disk.target}"),
+            on_progress=lambda tick: meter.tell(tick, f"copying {disk.target}"),
         )
     there.stop(writing)
     return meter.add(sent)
@@ -101,12 +126,14 @@ def _arrived(meter: _Meter, disk: MovingDisk, path: str, there: ImageHost, check
     if disk.format != "raw":
         there.check(path, disk.format)
     export = Export(there.serve("disk", path, disk.format, writable=False), "disk")
-    found = checker.digest(export, told=lambda tick: meter.tell(tick, f"proving {disk.target}"))
+    found = checker.digest(
+        export, on_progress=lambda tick: meter.tell(tick, f"proving {disk.target}")
+    )
     there.stop(export.socket)
     return meter.add(found)
 
 
-def _copy_nvram(plan: Plan, ends: Ends, hand: Handover) -> None:
+def _copy_nvram(plan: MovePlan, ends: Ends, hand: Handover) -> None:
     path = plan.needs.nvram
     if path and path in hand.made:
         content = ends.source.ground.read_file(path)
@@ -115,18 +142,17 @@ def _copy_nvram(plan: Plan, ends: Ends, hand: Handover) -> None:
             raise Failed(f"The copy of {path} is not what was read on {hand.source}.")
 
 
-def _switch(work: Work, plan: Plan, ends: Ends, hand: Handover) -> None:
-    """Define there, forget here; a VM that somebody started meanwhile stays."""
+def _switch(work: Work, plan: MovePlan, ends: Ends, hand: Handover) -> None:
+    """Define there, forget here; a VM that was started meanwhile stays."""
     assert plan.chosen is not None and plan.source is not None
-    xml = plan.source.said["inactive_xml"]
-    if ends.source.see(hand.uuid).active:
+    xml = plan.source.said.inactive_xml
+    if ends.source.libvirt.state(hand.uuid).active:
         raise Failed(f"{hand.name} was started while it was copied.")
-    target = plan.chosen.target
-    empty = {disk.target for disk in plan.needs.media if disk.source in target.missing}
-    ends.destination.call("define", xml=move_xml.rewritten(xml, target.paths, empty), deadline=30)
-    ends.source.call("undefine", uuid=hand.uuid, deadline=30)
-    if ends.source.see(hand.uuid).known:  # started just now: it runs on, without a definition
-        ends.source.call("define", xml=xml, deadline=30)
+    ends.destination.libvirt.define(plan.draft.persistent)
+    ends.source.libvirt.undefine(hand.uuid)
+    if ends.source.libvirt.state(hand.uuid).known:
+        # It was started just now and runs on, without a definition.
+        ends.source.libvirt.define(xml)
         raise Failed(f"{hand.name} was started while it was copied.")
     for note in finish(ends, hand).notes:
         work.line(note)

@@ -7,30 +7,38 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from labpanel.adapters import hypervisor, move_xml, tunnel
 from labpanel.adapters.errors import AdapterError
-from labpanel.adapters.hypervisor import Hypervisor
+from labpanel.adapters.libvirt import hypervisor
+from labpanel.adapters.libvirt.uses.moving import JobStats, Migrates, Route
+from labpanel.adapters.moving import tunnel
 from labpanel.jobs.work import Cancelled, Failed, Work
+from labpanel.lib import tempo
 from labpanel.lib.shapes import Progress
 from labpanel.moves.services.ends import Ends
-from labpanel.moves.services.handover import Finished, Handover, Outcome, Place, finish, resolve
-from labpanel.moves.services.plan import Plan
+from labpanel.moves.services.handover import (
+    Finished,
+    Handover,
+    HandoverOutcome,
+    Whereabouts,
+    finish,
+    resolve,
+)
+from labpanel.moves.services.owed import OpenMove
+from labpanel.moves.services.plan import MovePlan
 
 POLL_SECONDS = 0.5
-STALLED_SECONDS = 60
+STALLED_SECONDS = tempo.NOW.move_stalled
 # After an abort libvirt has this long to come back before its child is killed.
 RETURN_SECONDS = 30
-# The call ends by the watch below, not by its deadline.
-_WHOLE_SECONDS = 7 * 86400
 
 
-def move_live(work: Work, plan: Plan, ends: Ends, hand: Handover) -> dict[str, Any]:
+def move_live(work: Work, plan: MovePlan, ends: Ends, hand: Handover) -> dict[str, Any]:
     """Returns `{"downtime_ms", "verified"}`. Raises Failed or Cancelled with the VM where it was
     or, where that cannot be established, left for the settling."""
     assert plan.source is not None
     try:
         # It also opens the connection that lets the VM run again, which must not wait for that.
-        if ends.destination.see(hand.uuid).known:
+        if ends.destination.libvirt.state(hand.uuid).known:
             raise Failed(f"{hand.destination} already has a VM with the UUID of {hand.name}.")
         make_images(plan, ends, hand)
         suspended_at, finished = _migrate(work, plan, ends, hand)
@@ -41,7 +49,7 @@ def move_live(work: Work, plan: Plan, ends: Ends, hand: Handover) -> dict[str, A
     return {"downtime_ms": _downtime(suspended_at, finished.resumed_at), "verified": False}
 
 
-def make_images(plan: Plan, ends: Ends, hand: Handover) -> None:
+def make_images(plan: MovePlan, ends: Ends, hand: Handover) -> None:
     """Empty images of exactly the same size; libvirt would copy into any file of that name."""
     chosen = plan.chosen
     assert chosen is not None
@@ -59,82 +67,86 @@ def _after_trouble(
     outcome = settled(work, ends, hand)
     if isinstance(trouble, Cancelled):
         work.line(outcome.sentence)
-    if outcome.place == Place.DESTINATION:
+    if outcome.place == Whereabouts.DESTINATION:
         return {"downtime_ms": None, "verified": False}
-    if outcome.place == Place.SOURCE and isinstance(trouble, Cancelled):
+    if outcome.place == Whereabouts.SOURCE and isinstance(trouble, Cancelled):
         raise trouble
     raise broken_off(trouble, outcome)
 
 
-def broken_off(trouble: AdapterError | Failed | Cancelled, outcome: Outcome) -> Failed:
+def broken_off(trouble: AdapterError | Failed | Cancelled, outcome: HandoverOutcome) -> Failed:
     """First where the VM is, then why it did not move."""
     if isinstance(trouble, Cancelled):
         return Failed(f"Cancelled. {outcome.sentence}")
     why = trouble.sentence.rstrip(".")
-    return Failed(f"{outcome.sentence} The move was broken off: {why}.", trouble.detail)
+    return Failed(f"{outcome.sentence} The move was aborted: {why}.", trouble.detail)
 
 
-def settled(work: Work, ends: Ends, hand: Handover) -> Outcome:
-    """Resolve; what stays open is written down for labpanel.moves.services.settle."""
+def settled(work: Work, ends: Ends, hand: Handover) -> HandoverOutcome:
+    """Resolve; what stays open is still owed."""
     try:
         outcome = resolve(ends, hand)
     except AdapterError as error:
-        outcome = Outcome(Place.UNKNOWN, f"Where {hand.name} is, is not settled: {error.sentence}")
-    work.remember(open=outcome.place == Place.UNKNOWN)
+        outcome = HandoverOutcome(
+            Whereabouts.UNKNOWN, f"Where {hand.name} is, is not settled: {error.sentence}"
+        )
+    if outcome.place != Whereabouts.UNKNOWN:
+        work.no_longer_owes(OpenMove)
     return outcome
 
 
-def _migrate(work: Work, plan: Plan, ends: Ends, hand: Handover) -> tuple[float | None, Finished]:
+def _migrate(
+    work: Work, plan: MovePlan, ends: Ends, hand: Handover
+) -> tuple[float | None, Finished]:
     """Run libvirt's call in a child of its own, mind it, and let the destination run before
     anything is put away: the VM stands still. The moment the source stopped, and how it ended."""
     assert plan.source is not None and plan.chosen is not None
-    said, paths = plan.source.said, plan.chosen.target.paths
-    empty = {disk.target for disk in plan.needs.media if disk.source in plan.chosen.target.missing}
     with (
         tunnel.opened(ends.source.ground, ends.destination.ground, hand.token, hand.name) as ways,
         hypervisor.opened(ends.source.endpoint, tunnel.channel(hand.token)) as caller,
-        _called(
-            caller,
-            uuid=hand.uuid,
-            disks=[disk.target for disk in plan.disks],
-            xml=move_xml.rewritten(said["portable_xml"], paths, empty),
-            persistent_xml=move_xml.rewritten(said["inactive_xml"], paths, empty),
-            **ways.uris,
-        ) as call,
+        _called(caller, hand.uuid, ways.route, plan) as call,
     ):
         _mind(work, ends, hand, call)
         return call.result(), finish(ends, hand)
 
 
 @dataclass(slots=True)
-class Call:
-    """The migration under way in a thread; `answer` or `error` when it came back."""
+class MigrationCall:
+    """The migration under way in a thread; `came_back` or `error` when it is through. `stopped_at`
+    is when the source stopped, if libvirt told."""
 
     thread: threading.Thread
-    answer: dict[str, Any] | None = None
+    came_back: bool = False
+    stopped_at: float | None = None
     error: Exception | None = None
 
     def result(self) -> float | None:
         """When the source stopped. Raises what the call raised."""
         if isinstance(self.error, AdapterError):
             raise self.error
-        if self.answer is None:
+        if not self.came_back:
             raise AdapterError("The migration's answer was lost.", repr(self.error))
-        at: float | None = self.answer["suspended_at"]
-        return at
+        return self.stopped_at
 
 
 @contextlib.contextmanager
-def _called(caller: Hypervisor, **arguments: Any) -> Iterator[Call]:
+def _called(caller: Migrates, uuid: str, route: Route, plan: MovePlan) -> Iterator[MigrationCall]:
     """Start `migrate`; on leaving, a call that has not come back is killed with its child."""
 
     def run() -> None:
         try:
-            call.answer = caller.call("migrate", deadline=_WHOLE_SECONDS, **arguments)
+            call.stopped_at = caller.migrate(
+                uuid,
+                route,
+                disks=[disk.target for disk in plan.disks],
+                xml=plan.draft.portable,
+                persistent_xml=plan.draft.persistent,
+            )
+            call.came_back = True
         except Exception as error:  # noqa: BLE001 - killing the child breaks the pipe under the call
             call.error = error
 
-    call = Call(threading.Thread(target=run, daemon=True))
+    call = MigrationCall(threading.Thread(target=run, daemon=True))
     call.thread.start()
     try:
         yield call
@@ -144,7 +156,7 @@ def _called(caller: Hypervisor, **arguments: Any) -> Iterator[Call]:
         call.thread.join(5)
 
 
-def _mind(work: Work, ends: Ends, hand: Handover, call: Call) -> None:
+def _mind(work: Work, ends: Ends, hand: Handover, call: MigrationCall) -> None:
     """Watch progress; stop the migration when it is cancelled or nothing moves any more."""
     meter = _Meter()
     while call.thread.is_alive():
@@ -161,7 +173,7 @@ def _mind(work: Work, ends: Ends, hand: Handover, call: Call) -> None:
             work.progress(meter.progress)
         if time.monotonic() - meter.moved_at > STALLED_SECONDS:
             _abort(ends, hand, call)
-            raise Failed(f"Nothing moved for {STALLED_SECONDS} s.")
+            raise Failed(f"Nothing moved for {STALLED_SECONDS:g} s.")
 
 
 class _Meter:
@@ -174,7 +186,7 @@ class _Meter:
 
 def _look(ends: Ends, hand: Handover, meter: _Meter) -> None:
     try:
-        stats = ends.source.call("job_stats", uuid=hand.uuid)
+        stats = ends.source.libvirt.job_stats(hand.uuid)
     except AdapterError:
         return  # a host that does not answer shows as nothing moving
     progress = progress_of(stats)
@@ -182,24 +194,23 @@ def _look(ends: Ends, hand: Handover, meter: _Meter) -> None:
         meter.progress, meter.moved_at = progress, time.monotonic()
 
 
-def progress_of(stats: dict[str, Any]) -> Progress | None:
+def progress_of(stats: JobStats | None) -> Progress | None:
     """libvirt's job statistics as progress: disks first, then memory."""
-    total = stats.get("data_total", 0)
-    if not total:
+    if stats is None or not stats.data_total:
         return None
-    disks_left = stats.get("disk_remaining", 0)
+    disks_left, done = stats.disk_remaining, stats.data_processed
     return Progress(
-        done_bytes=stats.get("data_processed", total - stats.get("data_remaining", 0)),
-        total_bytes=total,
-        bytes_per_second=stats.get("disk_bps" if disks_left else "memory_bps") or None,
+        done_bytes=stats.data_total - stats.data_remaining if done is None else done,
+        total_bytes=stats.data_total,
+        bytes_per_second=(stats.disk_bps if disks_left else stats.memory_bps) or None,
         phase="copying disks" if disks_left else "copying memory",
     )
 
 
-def _abort(ends: Ends, hand: Handover, call: Call) -> None:
+def _abort(ends: Ends, hand: Handover, call: MigrationCall) -> None:
     """Ask libvirt to stop, and give the call a moment to come back."""
     with contextlib.suppress(AdapterError):  # not reachable: the settling asks again
-        ends.source.call("abort_move", uuid=hand.uuid)
+        ends.source.libvirt.abort_move(hand.uuid)
         call.thread.join(RETURN_SECONDS)
 
 

@@ -1,32 +1,25 @@
 """`./panel VERB …`: the operator's verbs, over the same services as the pages."""
 
-import argparse
 import difflib
-import importlib
 import os
-import pkgutil
 import sys
-from typing import Any, NoReturn
+from typing import Any
 
 from django.core.management.base import BaseCommand
+from django.db import DatabaseError
 
-from labpanel.adapters.errors import AdapterError
-from labpanel.cli import verbs
-from labpanel.jobs.ledger import Busy
-from labpanel.jobs.work import Failed
-from labpanel.lib.refusal import Refusal
+from labpanel.adapters.here.saving import trouble
+from labpanel.lib.printable import printable
+from labpanel.lib.said import Said
+from labpanel.verbs import catalog
+from labpanel.verbs.output import complain
 
-
-class Parser(argparse.ArgumentParser):
-    """Wrong use is one sentence and status 2, without the usage text in between."""
-
-    def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{self.prog}: {message}. See `{self.prog} --help`.\n")
+_LONGEST_WORD = 4096  # PATH_MAX (limits.h): nothing that a verb takes is longer
 
 
 def names() -> list[str]:
-    """The verbs, as typed: the module first_link is the verb first-link."""
-    return [module.name.replace("_", "-") for module in pkgutil.iter_modules(verbs.__path__)]
+    """The first words of all verbs, as typed."""
+    return list(catalog.places())
 
 
 class Command(BaseCommand):
@@ -43,42 +36,63 @@ class Command(BaseCommand):
 
     def dispatch(self, words: list[str]) -> int:
         if not words or words[0] in {"-h", "--help", "help"}:
-            print_help()
+            try:
+                print_help()
+            except BrokenPipeError:
+                return _reader_left()
             return 0 if words else 2
+        if broken := [word for word in words if not _is_text(word)]:
+            complain(f"./panel: {broken[0]!r} is not UTF-8.")
+            return 2
+        if long := [word for word in words if len(word) > _LONGEST_WORD]:
+            complain(f"./panel: the argument {printable(long[0], 60)!r} is too long.")
+            return 2
         if words[0] not in names():
             near = difflib.get_close_matches(words[0], names(), n=3)
             hint = f" Did you mean {' or '.join(near)}?" if near else ""
-            print(  # noqa: T201
-                f"./panel: there is no verb {words[0]!r}.{hint} See `./panel help`.",
-                file=sys.stderr,
-            )
+            complain(f"./panel: there is no verb {words[0]!r}.{hint} See `./panel help`.")
             return 2
         return run_verb(words[0], words[1:])
 
 
 def run_verb(name: str, words: list[str]) -> int:
-    module = importlib.import_module(f"labpanel.cli.verbs.{name.replace('-', '_')}")
-    parser = Parser(prog=f"./panel {name}", description=module.HELP)
-    module.add_arguments(parser)
     try:
-        options = parser.parse_args(words)
+        options = catalog.parser(name).parse_args(words)
     except SystemExit as end:
         return int(end.code or 0)
     try:
-        status: int = module.run(options)
-    except (AdapterError, Failed, Refusal, Busy) as refusal:
-        print(refusal.sentence, file=sys.stderr)  # noqa: T201
+        status: int = options.command.run(options)
+    except Said as no:
+        complain(no.sentence)
+        return 1
+    except (DatabaseError, OSError) as error:
+        if isinstance(error, BrokenPipeError):
+            return _reader_left()
+        sentence = trouble(error)
+        if not sentence:
+            raise
+        complain(sentence)
         return 1
     except KeyboardInterrupt:
         return 130
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for the flush at exit
-        return 141  # as a shell says of SIGPIPE: who read it has seen enough
     return status
+
+
+def _reader_left() -> int:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for the flush at exit
+    return 141  # as a shell says of SIGPIPE: who read it has seen enough
+
+
+def _is_text(word: str) -> bool:
+    """Python hands bytes of an argument that are no UTF-8 as half surrogates (PEP 383)."""
+    try:
+        word.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def print_help() -> None:
     print("./panel VERB …\n")  # noqa: T201
     for name in names():
-        module = importlib.import_module(f"labpanel.cli.verbs.{name.replace('-', '_')}")
-        print(f"  {name:<14}{module.HELP}")  # noqa: T201
+        print(f"  {name:<14}{catalog.summary(name)}")  # noqa: T201

@@ -1,0 +1,3 @@
+"""`./panel store …`: the directories that keep backups."""
+
+SUMMARY = "add, list, show and remove the directories that keep backups"

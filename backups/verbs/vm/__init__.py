@@ -1,0 +1,1 @@
+"""What of `./panel vm …` stands on the backups."""

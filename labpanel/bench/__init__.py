@@ -1,3 +1,0 @@
-"""Measurements against the bars that the panel sets itself. Each module has `run(options) -> int`:
-0 when every bar is reached, 1 when one is missed. SCRATCH = True: it gets a panel's home of its
-own, which is gone afterwards; the owner's data is neither read nor written."""

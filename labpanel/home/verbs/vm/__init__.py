@@ -1,0 +1,1 @@
+"""What of `./panel vm …` stands on hosts and copies alike."""

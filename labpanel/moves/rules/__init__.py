@@ -1,0 +1,1 @@
+"""Decisions about moves: values in, verdict and reason out."""
