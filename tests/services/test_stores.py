@@ -14,6 +14,7 @@ from django.utils import timezone
 from backups.models import Generation, GenerationDisk, Policy, Store
 from backups.selectors.stores.stores import store_for, store_list
 from backups.services.index.identity import panel_id
+from backups.services.index.index_generation import index_generation
 from backups.services.index.partial import PartialGeneration
 from backups.services.index.signing import signed
 from backups.services.proof.verify import ask_for_verify
@@ -176,6 +177,19 @@ def test_generations_are_taken_in_once_and_followed(keeping: Keeping, store: Sto
     looking.look_at(store)
     generation.refresh_from_db()
     assert generation.state == "missing"
+
+
+def test_a_backup_that_ends_while_the_store_is_looked_at_is_not_gone(
+    keeping: Keeping, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def look() -> Looked:
+        seen = Keeping.look(keeping)
+        index_generation(store, signed(checked(manifest(store))))  # as the job does at its end
+        return seen
+
+    monkeypatch.setattr(keeping, "look", look)
+    looking.look_at(store)
+    assert Generation.objects.get().state == "complete"
 
 
 def test_a_manifest_that_makes_no_sense_harms_nothing_else(keeping: Keeping, store: Store) -> None:

@@ -3,7 +3,6 @@ partial ones of jobs that ended."""
 
 import logging
 from collections.abc import Mapping, Sequence
-from types import MappingProxyType
 
 from django.utils import timezone
 
@@ -43,6 +42,8 @@ def look_at_stores() -> None:
 
 def look_at(store: Store) -> None:
     """Bring the rows of one store up to date; its error is kept as a sentence."""
+    # A backup may end while the store is looked at: its generation is no gone one.
+    before = frozenset(store.generations.values_list("key", flat=True))
     try:
         with Keeper(
             Machine(store.endpoint()), store.path, panel_id(), str(store.store_id)
@@ -54,7 +55,7 @@ def look_at(store: Store) -> None:
         Store.objects.filter(pk=store.pk).update(error=error.sentence)
         return
     forget_pruned(store, seen.pruned)
-    misplaced = take_in(store, seen.entries, seen.unread)
+    misplaced = take_in(store, seen.entries, seen.unread, before)
     Store.objects.filter(pk=store.pk).update(
         error=_READ_ONLY.format(store=store) if seen.read_only else "",
         looked_at=timezone.now(),
@@ -102,10 +103,11 @@ def _drives(store: Store, path: str) -> list[str]:
 
 
 def take_in(
-    store: Store, entries: Sequence[Entry], unread: Mapping[str, str] = MappingProxyType({})
+    store: Store, entries: Sequence[Entry], unread: Mapping[str, str], before: frozenset[str]
 ) -> list[str]:
     """Index what lies there, and mark what lay there and is gone; what cannot be this store's, with
-    why. `unread` are VMs whose folder cannot be looked into."""
+    why. `unread` are VMs whose folder cannot be looked into; `before` are the generations that were
+    known when the look began."""
     misplaced = []
     for entry in entries:
         if entry.manifest is None:
@@ -115,8 +117,7 @@ def take_in(
             index_generation(store, entry.manifest, entry.damage)
         except Misplaced as error:
             misplaced.append(_named(entry, str(error)))
-    keys = [entry.key for entry in entries]
-    gone = store.generations.exclude(key__in=keys)
+    gone = store.generations.filter(key__in=before - {entry.key for entry in entries})
     for generation in gone.filter(vm_uuid__in=unread):
         mark_damage(store, generation.key, unread[str(generation.vm_uuid)])
     gone.exclude(vm_uuid__in=unread).update(
